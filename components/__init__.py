@@ -1,0 +1,1 @@
+"""The stages of a pipeline: what a component and an artifact are, and one file a stage."""

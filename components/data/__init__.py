@@ -1,0 +1,1 @@
+"""One package for each kind of data: simulator, readers, Beam transforms, parsing."""

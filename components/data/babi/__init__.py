@@ -1,0 +1,1 @@
+"""bAbI question answering: simulator, reader, Beam transforms and parsing."""

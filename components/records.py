@@ -1,0 +1,48 @@
+"""What the data stages pass along: records of features, and records that cannot be used."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Features = Mapping[str, Sequence[Any]]
+"""An example's features: names to lists of `int`, of `float`, or of `bytes` (or `str`)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One example as a source reads it.
+
+    Args:
+        key: examples with the same key fall into the same split.
+        features: the example. An empty list is a feature with no value; 0, 0.0 and "" are values.
+        split: the split that the data itself prescribes, or `""`: then the key is hashed.
+        source: where it comes from, for messages: a file name or the name of a simulator.
+        position: where in the source, for example `line 12`.
+    """
+
+    key: str
+    features: Features
+    split: str = ""
+    source: str = ""
+    position: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class BadRecord:
+    """A record that cannot be used: it goes to the dead letters.
+
+    Args:
+        source: file name or simulator.
+        position: where in the source, for example `line 12`.
+        reason: one sentence: what is wrong, `Received: …`.
+    """
+
+    source: str
+    position: str
+    reason: str
+
+
+class BadRecordError(ValueError):
+    """Raised by a method's transform for an example that it cannot use; the message is the reason."""

@@ -1,0 +1,39 @@
+"""What a method hands to the Trainer: one or more fits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """One call of Keras `fit`.
+
+    A method with one model returns one fit; a method that trains a model per slice of the data
+    returns one for each.
+
+    Args:
+        name: file-name-safe, unique among the fits.
+        build: returns a new compiled model.
+        train: returns the training data, an argument of `fit`: a batched `tf.data.Dataset`.
+        validation: returns the validation data, or `None` to validate on nothing; then the best
+            epoch is the one with the lowest training loss.
+        epochs: number of epochs.
+        monitor: the log entry by which the best epoch is kept, for example `val_loss`.
+        mode: `"min"` or `"max"`.
+        callbacks: returns further Keras callbacks.
+    """
+
+    name: str
+    build: Callable[[], keras.Model]
+    train: Callable[[], Any]
+    validation: Callable[[], Any] | None = None
+    epochs: int = 1
+    monitor: str = "val_loss"
+    mode: str = "min"
+    callbacks: Callable[[], list[keras.callbacks.Callback]] = list

@@ -1,0 +1,1 @@
+"""The methods: pure Keras 3 layers, losses and models, written on `keras.ops`."""

@@ -1,0 +1,1 @@
+"""What ties the stages together: metadata store, runner, catalogue, command line, report."""

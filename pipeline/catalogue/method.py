@@ -1,0 +1,110 @@
+"""What the catalogue says of a method: the callables and figures that the stages take."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ...components.component import Parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A source of examples.
+
+    Args:
+        description: one line for `methodical list`.
+        read: `read(parameters, data_dir)` returns a Beam PTransform from the pipeline's root to a
+            PCollection of `Record` and `BadRecord`.
+        options: its parameters, which join those of ExampleGen.
+        needs_data_dir: whether `--data-dir` must be given.
+    """
+
+    description: str
+    read: Callable[[Any, str | None], Any]
+    options: type[Parameters] = Parameters
+    needs_data_dir: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class PaperFigure:
+    """A number that the paper reports.
+
+    Args:
+        metric: name of our metric it stands beside.
+        value: the number, in our metric's unit.
+        slice: the slice it belongs to, for example `{"task": "1"}`; empty for the overall number.
+        column: the variant in the paper, for example `AM+NG+NL`.
+        remark: what differs (data, scale), shown beside it.
+    """
+
+    metric: str
+    value: float
+    column: str
+    slice: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    remark: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A method's entry: all that the stages need to run it.
+
+    Args:
+        name: as on the command line.
+        title: what it is, one line.
+        paper: authors, year, title, arXiv number.
+        sources: by name; the first is the default and needs no download.
+        analyze: `analyze(parameters)` returns a Beam PTransform from examples (dicts of features)
+            to `(asset name, list of lines)` pairs; it sees the training split.
+        transform: `transform(parameters, assets)` returns a callable from an example's features to
+            the transformed features; it raises `BadRecordError` for one that it cannot use.
+            `assets` maps asset names to lists of lines.
+        transform_options: parameters of both.
+        fits: `fits(parameters, data)` returns the Trainer's `Fit`s.
+        trainer_options: parameters of `fits`.
+        evaluate: `evaluate(models, data, split, parameters)` yields one dict an example, with
+            numbers under the metrics' names, strings under the slices' names, and under `details`
+            what the report shows of a wrong example (JSON values).
+        evaluator_options: parameters of `evaluate`.
+        metrics: the metrics' names in order, each with its unit or meaning; the first is the main
+            one.
+        higher_is_better: whether larger values of the main metric are better.
+        slices: names in `evaluate`'s dicts by which metrics are sliced.
+        serve: `serve(models, data, parameters)` returns the `ServingModel`.
+        exporter_options: parameters of `serve`.
+        paper_figures: the paper's numbers.
+        column: `column(parameters of the Trainer)` names the paper's column that a run is
+            compared with, or `None`.
+        samples: `samples(features)` returns a raw example as `{heading: text}` for the report.
+        figures: `figures(evaluation rows)` returns `{title: SVG text}` for the report.
+        predict_inputs: inputs of `serving_default` that `methodical predict` asks for, each with
+            its help text.
+        layer_examples: returns the `LayerExample`s for the conformance suite.
+        tiny: settings for the end-to-end suite (`component.parameter` to value): seconds, not
+            minutes.
+    """
+
+    name: str
+    title: str
+    paper: str
+    sources: Mapping[str, Source]
+    analyze: Callable[..., Any]
+    transform: Callable[..., Any]
+    fits: Callable[..., Any]
+    evaluate: Callable[..., Any]
+    metrics: Mapping[str, str]
+    serve: Callable[..., Any]
+    transform_options: type[Parameters] = Parameters
+    trainer_options: type[Parameters] = Parameters
+    evaluator_options: type[Parameters] = Parameters
+    exporter_options: type[Parameters] = Parameters
+    higher_is_better: bool = True
+    slices: Sequence[str] = ()
+    paper_figures: Sequence[PaperFigure] = ()
+    column: Callable[[Any], str | None] = lambda parameters: None
+    samples: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None
+    figures: Callable[[list[dict[str, Any]]], Mapping[str, str]] | None = None
+    predict_inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    layer_examples: Callable[[], Sequence[Any]] = list
+    tiny: Mapping[str, Any] = dataclasses.field(default_factory=dict)
