@@ -1,0 +1,226 @@
+"""Beam transforms: read or simulate questions, learn the vocabulary, vectorise stories."""
+
+from __future__ import annotations
+
+import collections
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+
+from ...records import BadRecord, BadRecordError, Record
+from . import reader, simulator, text
+from .examples import to_record
+from .options import FilesOptions, TransformOptions
+from .story import records_of
+
+STORIES_PER_ELEMENT = 100
+"""Stories that one Beam element simulates: few fat elements cost less than many small ones."""
+
+
+class ReadFiles(beam.PTransform):
+    """The published files as `Record`s and `BadRecord`s; the test files make the split `test`.
+
+    Args:
+        parameters: `FilesOptions`.
+        data: folder or archive.
+    """
+
+    def __init__(self, parameters: FilesOptions, data: str):
+        super().__init__()
+        self.files = reader.find_task_files(data, parameters.variant, parameters.tasks)
+
+    def expand(self, root: beam.Pipeline) -> beam.PCollection:
+        """Reads one file an element."""
+        return (
+            root
+            | "TaskFiles" >> beam.Create(self.files, reshuffle=True)
+            | "ReadTaskFile" >> beam.FlatMap(_file_records)
+        )
+
+
+class Simulate(beam.PTransform):
+    """Simulated stories as `Record`s; `test_questions` a task make the split `test`.
+
+    Args:
+        parameters: `SimulatorParameters`.
+    """
+
+    def __init__(self, parameters: simulator.SimulatorParameters):
+        super().__init__()
+        self.parameters = parameters
+
+    def expand(self, root: beam.Pipeline) -> beam.PCollection:
+        """Writes some stories an element; each story depends on its number only."""
+        return (
+            root
+            | "StoryRanges" >> beam.Create(list(_story_ranges(self.parameters)), reshuffle=True)
+            | "SimulateStories" >> beam.FlatMap(_simulated_records, self.parameters)
+        )
+
+
+class Vocabulary(beam.PTransform):
+    """Learns words and n-grams from training examples.
+
+    Assets: `words`, by falling frequency, words of sentences, of questions and answers (a
+    multi-word answer of one element is one word); `answers`, aligned with `words`: how the word is
+    written in answers; `ngrams`, by falling frequency. The id of a word is its line number from 1;
+    the ids of n-grams follow those of the words.
+
+    Args:
+        parameters: `TransformOptions`.
+    """
+
+    def __init__(self, parameters: TransformOptions):
+        super().__init__()
+        self.parameters = parameters
+
+    def expand(self, examples: beam.PCollection) -> beam.PCollection:
+        """Counts sentences, then words: there are far fewer different sentences."""
+        return (
+            examples
+            | "CountSentences" >> beam.CombineGlobally(_CountSentences())
+            | "ToVocabulary" >> beam.FlatMap(_vocabulary, self.parameters)
+        )
+
+
+class _CountSentences(beam.CombineFn):
+    """Counters of the different sentences and of the different answer words."""
+
+    def create_accumulator(self):
+        return collections.Counter(), collections.Counter()
+
+    def add_input(self, accumulator, features):
+        sentences, answers = accumulator
+        sentences.update(features["story"])
+        sentences.update(features["question"])
+        answers.update(features["answer"])
+        return accumulator
+
+    def merge_accumulators(self, accumulators):
+        sentences, answers = self.create_accumulator()
+        for other_sentences, other_answers in accumulators:
+            sentences.update(other_sentences)
+            answers.update(other_answers)
+        return sentences, answers
+
+    def extract_output(self, accumulator):
+        return accumulator
+
+
+class Vectorize:
+    """Turns an example's features into ids.
+
+    Args:
+        parameters: `TransformOptions`.
+        assets: what `Vocabulary` learnt.
+
+    Call arguments:
+        features: `id`, `task`, `story`, `question`, `answer`, `supporting_facts` of a raw example.
+
+    Returns:
+        `id`, `task`; `story_features`, all sentences' feature ids one after the other, and
+        `sentence_lengths`, how many belong to each; `write_time`, the sentences' times, later is
+        larger; `question` ids; `supporting_facts`, 0-based sentence numbers in order; `answer`
+        word ids, 0 for a word that training never saw.
+
+    Raises:
+        BadRecordError: a supporting fact does not exist, or there is no question or answer.
+    """
+
+    def __init__(self, parameters: TransformOptions, assets: Mapping[str, Sequence[str]]):
+        self.longest = parameters.ngrams
+        self.word_ids = {word: number for number, word in enumerate(assets["words"], 1)}
+        first = len(self.word_ids) + 1
+        self.ids = self.word_ids | {
+            ngram: number for number, ngram in enumerate(assets["ngrams"], first)
+        }
+        self._feature_ids = functools.lru_cache(maxsize=100_000)(self._feature_ids_of)
+
+    def __call__(self, features: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Returns the ids of one example."""
+        story = [self._feature_ids(sentence) for sentence in features["story"]]
+        facts = list(features["supporting_facts"])
+        if any(not 0 <= fact < len(story) for fact in facts):
+            raise BadRecordError(
+                f"A supporting fact must be a sentence of the story. Received: facts {facts} in a "
+                f"story of {len(story)} sentences"
+            )
+        if not features["question"] or not features["answer"]:
+            raise BadRecordError(
+                f"An example must have a question and an answer. "
+                f"Received: {features['question']!r} and {features['answer']!r}"
+            )
+        return {
+            "id": list(features["id"]),
+            "task": list(features["task"]),
+            "story_features": [number for sentence in story for number in sentence],
+            "sentence_lengths": [len(sentence) for sentence in story],
+            "write_time": list(range(1, len(story) + 1)),
+            "question": list(self._feature_ids(features["question"][0])),
+            "supporting_facts": facts,
+            "answer": [self.word_ids.get(_text(word).lower(), 0) for word in features["answer"]],
+        }
+
+    def _feature_ids_of(self, sentence: bytes | str) -> tuple[int, ...]:
+        words = text.tokenize(_text(sentence))
+        found = [*words, *text.ngrams(words, self.longest)]
+        return tuple(self.ids[feature] for feature in found if feature in self.ids)
+
+
+def read_files(parameters: FilesOptions, data_dir: str | None) -> beam.PTransform:
+    """Source `files`."""
+    return ReadFiles(parameters, data_dir or "")
+
+
+def simulate(parameters: simulator.SimulatorParameters, data_dir: str | None) -> beam.PTransform:
+    """Source `simulated`; it needs no data."""
+    return Simulate(parameters)
+
+
+def vectorizer(
+    parameters: TransformOptions, assets: Mapping[str, Sequence[str]]
+) -> Callable[[Mapping[str, Any]], dict[str, list[Any]]]:
+    """Returns the callable that Transform applies to each example."""
+    return Vectorize(parameters, assets)
+
+
+def _file_records(file: reader.TaskFile) -> Iterator[Record | BadRecord]:
+    source = file.path.rsplit("/", 1)[-1]
+    numbers: collections.Counter[str] = collections.Counter()
+    for record in reader.read_task_file(file):
+        if isinstance(record, BadRecord):
+            yield record
+            continue
+        split = "test" if file.split == "test" else ""
+        yield to_record(record, split, numbers[record.story_id], source)
+        numbers[record.story_id] += 1
+
+
+def _vocabulary(
+    counted: tuple[collections.Counter, collections.Counter], parameters: TransformOptions
+) -> Iterable[tuple[str, list[str]]]:
+    sentences, answers = counted
+    words: collections.Counter[str] = collections.Counter()
+    found: collections.Counter[str] = collections.Counter()
+    written: dict[str, str] = {}
+    for sentence, count in sorted(sentences.items()):
+        tokens = text.tokenize(_text(sentence))
+        for token in tokens:
+            words[token] += count
+        for ngram in text.ngrams(tokens, parameters.ngrams):
+            found[ngram] += count
+    for answer, count in sorted(answers.items(), key=lambda item: (-item[1], item[0])):
+        word = _text(answer).lower()
+        words[word] += count
+        written.setdefault(word, _text(answer))
+    by_frequency = sorted(words, key=lambda word: (-words[word], word))
+    yield "words", by_frequency
+    yield "answers", [written.get(word, word) for word in by_frequency]
+    kept = [ngram for ngram, count in found.items() if count >= parameters.min_count]
+    yield "ngrams", sorted(kept, key=lambda ngram: (-found[ngram], ngram))
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,183 @@
+"""`tf.train.Example` to and from dicts of lists, without importing TensorFlow.
+
+Beam workers encode and decode examples; importing TensorFlow there would cost each worker seconds
+and hundreds of megabytes. The message is declared here in a descriptor pool of its own with the
+published field numbers (`tensorflow/core/example/{example,feature}.proto`), so that the bytes are
+those that TensorFlow reads and writes, and both may live in one process.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from .records import BadRecordError, Features
+
+_KINDS = (("bytes_list", "BytesList"), ("float_list", "FloatList"), ("int64_list", "Int64List"))
+
+
+@functools.cache
+def example_class() -> Any:
+    """Returns the message class of `tensorflow.Example`."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    field_type = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(
+        name="methodical/example.proto", package="tensorflow", syntax="proto3"
+    )
+
+    def add_field(message: Any, name: str, number: int, kind: Any, **keywords: Any) -> None:
+        keywords.setdefault("label", field_type.LABEL_OPTIONAL)
+        message.field.add(name=name, number=number, type=kind, **keywords)
+
+    for name, kind in (
+        ("BytesList", field_type.TYPE_BYTES),
+        ("FloatList", field_type.TYPE_FLOAT),
+        ("Int64List", field_type.TYPE_INT64),
+    ):
+        message = file.message_type.add(name=name)
+        add_field(message, "value", 1, kind, label=field_type.LABEL_REPEATED)
+
+    feature = file.message_type.add(name="Feature")
+    feature.oneof_decl.add(name="kind")
+    for number, (name, kind) in enumerate(_KINDS, 1):
+        add_field(
+            feature,
+            name,
+            number,
+            field_type.TYPE_MESSAGE,
+            type_name=f".tensorflow.{kind}",
+            oneof_index=0,
+        )
+
+    features = file.message_type.add(name="Features")
+    entry = features.nested_type.add(name="FeatureEntry")
+    entry.options.map_entry = True
+    add_field(entry, "key", 1, field_type.TYPE_STRING)
+    add_field(entry, "value", 2, field_type.TYPE_MESSAGE, type_name=".tensorflow.Feature")
+    add_field(
+        features,
+        "feature",
+        1,
+        field_type.TYPE_MESSAGE,
+        type_name=".tensorflow.Features.FeatureEntry",
+        label=field_type.LABEL_REPEATED,
+    )
+
+    example = file.message_type.add(name="Example")
+    add_field(example, "features", 1, field_type.TYPE_MESSAGE, type_name=".tensorflow.Features")
+
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("tensorflow.Example"))
+
+
+def encode(features: Features) -> bytes:
+    """Serializes an example; the same features always give the same bytes.
+
+    Args:
+        features: feature names to lists (or one-dimensional arrays) of `int`, of `float`, or of
+            `bytes` or `str`. `0`, `0.0` and `""` are values like any other. An empty list is a
+            feature with no value: it is kept, with no kind. Floats become float32.
+
+    Returns:
+        A serialized `tf.train.Example`.
+
+    Raises:
+        BadRecordError: a feature is not a list, mixes kinds, has an unsupported type, or a number
+            that int64 or float32 cannot hold.
+
+    Example:
+
+    ```python
+    decode(encode({"label": [0], "text": ["a"], "none": []}))
+    # {"label": [0], "none": [], "text": [b"a"]}
+    ```
+    """
+    example = example_class()()
+    table = example.features.feature
+    for name, values in features.items():
+        if not isinstance(name, str) or not name:
+            raise BadRecordError(f"A feature's name must be a non-empty string. Received: {name!r}")
+        values = _as_list(name, values)
+        try:
+            feature = table[name]
+            if values:
+                kind, values = _kind_of(name, values)
+                getattr(feature, kind).value.extend(values)
+        except UnicodeEncodeError as error:
+            raise BadRecordError(
+                f"Feature {name!r} has text that UTF-8 cannot encode. Received: {error.object!r}"
+            ) from error
+    return example.SerializeToString(deterministic=True)
+
+
+def decode(serialized: bytes) -> dict[str, list[Any]]:
+    """Parses a serialized example into a dict of lists, sorted by feature name.
+
+    Raises:
+        ValueError: the bytes are not a `tf.train.Example`.
+    """
+    from google.protobuf.message import DecodeError
+
+    try:
+        table = example_class().FromString(serialized).features.feature
+    except DecodeError as error:
+        raise ValueError(
+            f"Bytes must be a serialized tf.train.Example ({error}). Received: {serialized[:40]!r}"
+        ) from error
+    found = {}
+    for name in sorted(table):
+        feature = table[name]
+        kind = feature.WhichOneof("kind")
+        found[name] = list(getattr(feature, kind).value) if kind else []
+    return found
+
+
+def _as_list(name: str, values: Any) -> list[Any]:
+    if hasattr(values, "tolist"):
+        if values.ndim != 1:
+            raise BadRecordError(
+                f"Feature {name!r} must be one-dimensional. Received: shape {tuple(values.shape)}"
+            )
+        return values.tolist()
+    if isinstance(values, (str, bytes, dict)) or not isinstance(values, Sequence):
+        raise BadRecordError(f"Feature {name!r} must be a list of values. Received: {values!r:.80}")
+    return list(values)
+
+
+def _kind_of(name: str, values: list[Any]) -> tuple[str, list[Any]]:
+    types = set(map(type, values))
+    if any(kind.__module__ == "numpy" for kind in types):
+        values = [value.item() if hasattr(value, "item") else value for value in values]
+        types = set(map(type, values))
+    if types <= {int, bool}:
+        try:
+            struct.pack(f"<{len(values)}q", *values)
+        except struct.error as error:
+            raise BadRecordError(
+                f"Feature {name!r} must hold 64-bit integers. Received: {_largest(values)}"
+            ) from error
+        return "int64_list", values
+    if types == {float}:
+        try:
+            struct.pack(f"<{len(values)}f", *values)
+        except OverflowError as error:
+            raise BadRecordError(
+                f"Feature {name!r} must hold 32-bit floats. Received: {_largest(values)}"
+            ) from error
+        return "float_list", values
+    if types <= {bytes, str}:
+        encoded = [value.encode() if isinstance(value, str) else value for value in values]
+        return "bytes_list", encoded
+    names = ", ".join(sorted(kind.__name__ for kind in types))
+    raise BadRecordError(
+        f"Feature {name!r} must hold only int, only float, or only bytes or str. Received: {names}"
+    )
+
+
+def _largest(values: list[Any]) -> Any:
+    finite = [value for value in values if isinstance(value, int) or abs(value) != float("inf")]
+    return max(finite, key=abs)

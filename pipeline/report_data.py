@@ -1,0 +1,193 @@
+"""The report's data section: statistics, anomalies, dead letters and sample records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..components import filesystem
+from ..components.artifacts import ExampleAnomalies, Examples, ExampleStatistics
+from .charts import histogram, number
+from .report_outputs import Outputs, count_lines, json_rows, plain
+from .report_records import parse_example, spread_records
+
+SAMPLES = 6
+TOP_VALUES = 5
+DEAD_LETTERS = 20
+ORDER = {"train": 0, "eval": 1, "test": 2}
+
+
+def statistics(outputs: Outputs) -> dict[str, Any]:
+    """Returns the statistics as rows of features with a cell for each split."""
+    artifact = outputs.artifact("StatisticsGen", "statistics", ExampleStatistics)
+    if artifact is None:
+        return {}
+    from tensorflow_metadata.proto.v0 import statistics_pb2
+
+    counts: dict[str, int] = {}
+    features: dict[str, dict[str, Any]] = {}
+    for split in _splits(artifact.uri):
+        path = artifact.path(f"Split-{split}", "FeatureStats.pb")
+        with filesystem.open_file(path, "rb") as reader:
+            found = statistics_pb2.DatasetFeatureStatisticsList.FromString(reader.read())
+        for dataset in found.datasets:
+            counts[split] = dataset.num_examples
+            for feature in dataset.features:
+                name = feature.name or ".".join(feature.path.step)
+                kind = statistics_pb2.FeatureNameStatistics.Type.Name(feature.type).lower()
+                row = features.setdefault(name, {"name": name, "type": kind, "cells": {}})
+                row["cells"][split] = _cell(feature, name, split)
+    return {"splits": counts, "features": [features[name] for name in sorted(features)]}
+
+
+def anomalies(outputs: Outputs) -> dict[str, Any]:
+    """Returns the anomalies of every split, with the records that show them."""
+    artifact = outputs.artifact("ExampleValidator", "anomalies", ExampleAnomalies)
+    if artifact is None:
+        return {}
+    from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+    rows, splits = [], _splits(artifact.uri)
+    for split in splits:
+        path = artifact.path(f"Split-{split}", "SchemaDiff.pb")
+        with filesystem.open_file(path, "rb") as reader:
+            found = anomalies_pb2.Anomalies.FromString(reader.read())
+        every = dict(found.anomaly_info)
+        if found.HasField("dataset_anomaly_info"):
+            every["(data set)"] = found.dataset_anomaly_info
+        if found.data_missing:
+            rows.append({"split": split, "feature": "(data set)", "what": "the split is empty"})
+        for name in sorted(every):
+            info = every[name]
+            rows.append(
+                {
+                    "split": split,
+                    "feature": name,
+                    "what": info.short_description,
+                    "description": info.description,
+                    "severity": anomalies_pb2.AnomalyInfo.Severity.Name(info.severity).lower(),
+                }
+            )
+    records = [
+        {"where": name, "text": plain(row, 600)}
+        for name in filesystem.walk(artifact.uri)
+        if name.endswith(".jsonl")
+        for row in json_rows(artifact.path(*name.split("/")), 10)
+    ]
+    return {"splits": splits, "rows": rows, "records": records}
+
+
+def dead_letters(outputs: Outputs) -> dict[str, Any]:
+    """Returns the first dead letters of every stage, those of a failed stage among them."""
+    found = [
+        (component, artifact.path(Examples.DEAD_LETTERS))
+        for component, output in (
+            ("ExampleGen", "examples"),
+            ("Transform", "transformed_examples"),
+        )
+        if (artifact := outputs.artifact(component, output, Examples)) is not None
+    ]
+    folder = outputs.run_path()
+    failed = [name for name, stage in outputs.stages.items() if stage["state"] == "failed"]
+    found.extend(
+        (", ".join(failed) or "failed stage", filesystem.join(folder, name))
+        for name in filesystem.walk(folder)
+        if name.endswith(Examples.DEAD_LETTERS)
+    )
+    total, rows = 0, []
+    for component, path in found:
+        total += count_lines(path)
+        rows.extend(
+            {
+                "component": component,
+                "source": plain(row.get("source", "")),
+                "position": plain(row.get("position", "")),
+                "reason": plain(row.get("reason", "")),
+            }
+            for row in json_rows(path, DEAD_LETTERS)
+        )
+    reached = any(stage["state"] != "skipped" for stage in outputs.stages.values())
+    return {"reached": reached, "total": total, "rows": rows[:DEAD_LETTERS]}
+
+
+def samples(outputs: Outputs, method: Any) -> dict[str, Any]:
+    """Returns a few examples of the training split as the method shows them."""
+    artifact = outputs.artifact("ExampleGen", "examples", Examples)
+    if artifact is None:
+        return {}
+    split = min(artifact.splits, key=lambda name: (ORDER.get(name, 9), name))
+    draw = getattr(method, "samples", None) or _plain_sample
+    shown = []
+    for record in spread_records(artifact.files(split), SAMPLES):
+        features = parse_example(record)
+        shown.append({str(key): plain(text, 1500) for key, text in draw(features).items()})
+    return {"split": split, "shown": shown}
+
+
+def first_example(outputs: Outputs) -> Mapping[str, Any]:
+    """Returns the features of one example, or an empty mapping."""
+    artifact = outputs.artifact("ExampleGen", "examples", Examples)
+    if artifact is None:
+        return {}
+    split = min(artifact.splits, key=lambda name: (ORDER.get(name, 9), name))
+    for record in spread_records(artifact.files(split), 1, most=1):
+        return parse_example(record)
+    return {}
+
+
+def _plain_sample(features: Mapping[str, Any]) -> dict[str, str]:
+    return {name: plain(features[name], 200) for name in sorted(features)}
+
+
+def _splits(uri: str) -> list[str]:
+    names = [name[len("Split-") :] for name in filesystem.list_dir(uri) if name[:6] == "Split-"]
+    return sorted(names, key=lambda name: (ORDER.get(name, 9), name))
+
+
+def _cell(feature: Any, name: str, split: str) -> dict[str, Any]:
+    which = feature.WhichOneof("stats")
+    if which is None:
+        return {"facts": []}
+    stats = getattr(feature, which)
+    common = stats if which == "struct_stats" else stats
+    common = getattr(common, "common_stats", None)
+    facts = []
+    if common is not None:
+        if common.num_missing:
+            facts.append(("missing", number(common.num_missing)))
+        if common.max_num_values > 1:
+            facts.append(
+                (
+                    "values an example",
+                    f"{number(common.min_num_values)}–{number(common.max_num_values)},"
+                    f" mean {number(common.avg_num_values)}",
+                )
+            )
+    cell: dict[str, Any] = {"facts": facts}
+    if which == "num_stats":
+        facts.append(("mean", number(stats.mean)))
+        facts.append(("std", number(stats.std_dev)))
+        facts.append(("median", number(stats.median)))
+        if stats.num_zeros:
+            facts.append(("zeros", number(stats.num_zeros)))
+        drawn = sorted(stats.histograms, key=lambda found: found.type)[:1]
+        for found in drawn:
+            buckets = [(b.low_value, b.high_value, b.sample_count) for b in found.buckets]
+            cell["chart"] = histogram(buckets, f"histogram of {name} in {split}")
+    elif which == "string_stats":
+        facts.append(("different", number(stats.unique)))
+        facts.append(("mean length", number(stats.avg_length)))
+        top = list(stats.top_values)[:TOP_VALUES]
+        most = max((value.frequency for value in top), default=0) or 1
+        cell["top"] = [
+            {
+                "value": plain(value.value, 60),
+                "count": number(value.frequency),
+                "share": 100 * value.frequency / most,
+            }
+            for value in top
+        ]
+    elif which == "bytes_stats":
+        facts.append(("different", number(stats.unique)))
+        facts.append(("mean bytes", number(stats.avg_num_bytes)))
+    return cell
