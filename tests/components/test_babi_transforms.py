@@ -4,11 +4,11 @@ import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
-from hypothesis import given, settings
-from hypothesis import strategies
+from hypothesis import given, settings, strategies
 from methodical.components.data.babi import text, transforms
 from methodical.components.data.babi.examples import sample, to_record
 from methodical.components.data.babi.options import FilesOptions, TransformOptions
+from methodical.components.data.babi.simulator_parameters import SimulatorParameters
 from methodical.components.data.babi.story import QuestionRecord
 from methodical.components.records import BadRecord, BadRecordError, Record
 
@@ -116,7 +116,7 @@ def test_files_on_beam_give_the_test_split_and_dead_letters(tmp_path):
         assert isinstance(found, Record)
         return found.split, found.source, found.features["id"][0].decode()
 
-    source = transforms.read_files(FilesOptions(tasks=[1]), str(tmp_path))
+    source = transforms.ReadFiles(FilesOptions(tasks=[1]), str(tmp_path))
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         names = pipeline | source | beam.Map(name)
         assert_that(
@@ -133,6 +133,23 @@ def test_files_on_beam_give_the_test_split_and_dead_letters(tmp_path):
         )
 
 
+def test_simulated_on_beam_gives_just_the_questions_asked_for():
+    parameters = SimulatorParameters(tasks=[1, 20], questions=523, test_questions=7)
+
+    def name(found):
+        return found.features["task"][0], found.split
+
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        counts = (
+            pipeline
+            | transforms.Simulate(parameters)
+            | beam.Map(name)
+            | beam.combiners.Count.PerElement()
+        )
+        expected = {(1, ""): 523, (1, "test"): 7, (20, ""): 523, (20, "test"): 7}
+        assert_that(counts, equal_to(list(expected.items())))
+
+
 def test_vocabulary_on_beam_is_that_of_all_examples():
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         assets = (
@@ -141,10 +158,10 @@ def test_vocabulary_on_beam_is_that_of_all_examples():
             | transforms.Vocabulary(TransformOptions(ngrams=1))
             | beam.Map(lambda pair: (pair[0], sorted(pair[1])))
         )
-        words = sorted([*"mary went home got the milk there what is carrying".split()])
+        words = sorted(["mary", "went", "home", "got", "the", "milk", "there", "what", "is"])
         assert_that(
             assets | beam.Filter(lambda pair: pair[0] == "words"),
-            equal_to([("words", sorted([*words, "kitchen sink"]))]),
+            equal_to([("words", sorted([*words, "carrying", "kitchen sink"]))]),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,17 +30,17 @@ def rows(
         0.0 or 1.0; for a wrong answer `details`, what `figures.draw_story` takes.
     """
     surfaces = ["", *data.asset("answers")]
-    compiled = {task: _compiled(model) for task, model in models.items()}
-    route = _compiled(router) if router is not None else None
+    compiled = compile_models(models)
+    route = compile_router(router) if router is not None else None
     for raw, transformed in parsing.raw_and_transformed(data, split, BATCH):
         decoded = [parsing.decode_raw(one) for one in raw]
         tasks = np.array([one["task"][0] for one in decoded])
-        answered = _answer(compiled, np.array(transformed), tasks, surfaces)
+        answered = answer(compiled, np.array(transformed), tasks, surfaces)
         routed = answered
         if route is not None:
-            routes = _routes(route, np.array(transformed), models)
+            routes = find_tasks(route, models, transformed)
             astray = np.flatnonzero(routes != tasks)
-            other = _answer(compiled, np.array(transformed)[astray], routes[astray], surfaces)
+            other = answer(compiled, np.array(transformed)[astray], routes[astray], surfaces)
             routed = list(answered)
             for index, found in zip(astray, other, strict=True):
                 routed[index] = found
@@ -48,38 +48,54 @@ def rows(
             yield _row(one, found, client)
 
 
-def answers_of(
-    models: Mapping[int, Any], serialized: list[bytes], tasks: np.ndarray, surfaces: list[str]
+def compile_models(models: Mapping[int, Any]) -> dict[int, Any]:
+    """Returns a `tf.function` for each memory network, traced once for all shapes."""
+    specs = {
+        "story": tf.TensorSpec([None, None, None], tf.int32),
+        "question": tf.TensorSpec([None, None], tf.int32),
+        "write_time": tf.TensorSpec([None, None], tf.int32),
+    }
+    return {task: _compiled(model, specs) for task, model in models.items()}
+
+
+def compile_router(router: Any) -> Any:
+    """Returns a `tf.function` for the router, traced once for all shapes."""
+    return _compiled(
+        router,
+        {
+            "story": tf.TensorSpec([None, None, None], tf.int32),
+            "question": tf.TensorSpec([None, None], tf.int32),
+        },
+    )
+
+
+def _compiled(model: Any, specs: Mapping[str, tf.TensorSpec]) -> Any:
+    return tf.function(lambda inputs: model(inputs, training=False), input_signature=[specs])
+
+
+def find_tasks(route: Any, tasks: Iterable[int], serialized: Sequence[bytes]) -> np.ndarray:
+    """Returns the task, one of `tasks`, that the router finds for each transformed example."""
+    parsed = parsing.model_inputs(parsing.parse(np.array(serialized)))
+    logits = route({name: parsed[name] for name in ("story", "question")}).numpy()
+    known = np.array(sorted(tasks))
+    return known[np.argmax(logits[:, known - 1], axis=1)]
+
+
+def answer(
+    compiled: Mapping[int, Any], serialized: np.ndarray, tasks: np.ndarray, surfaces: list[str]
 ) -> list[dict[str, Any]]:
     """Answers transformed examples, each with the model of the task given for it.
 
+    Args:
+        compiled: what `compile_models` returns.
+        serialized: bytes array `(B,)`.
+        tasks: integer array `(B,)`.
+        surfaces: the words as answers write them, by id.
+
     Returns:
-        A list of dicts with `answer` (tuple of words), `answer_ids`, `probability`,
-        `supporting_facts` (list) and `attention` (array `(H, S)`).
+        A list of dicts with `answer` (tuple of words), `probability`, `supporting_facts` (list)
+        and `attention` (array `(H, S)`).
     """
-    compiled = {task: _compiled(model) for task, model in models.items()}
-    return _answer(compiled, np.array(serialized), tasks, surfaces)
-
-
-def route(router: Any, models: Mapping[int, Any], serialized: list[bytes]) -> np.ndarray:
-    """Returns the task that the router finds for each transformed example."""
-    return _routes(_compiled(router), np.array(serialized), models)
-
-
-def _compiled(model: Any) -> Any:
-    return tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
-
-
-def _routes(route: Any, serialized: np.ndarray, models: Mapping[int, Any]) -> np.ndarray:
-    parsed = parsing.model_inputs(parsing.parse(serialized))
-    logits = route({name: parsed[name] for name in ("story", "question")}).numpy()
-    tasks = np.array(sorted(models))
-    return tasks[np.argmax(logits[:, tasks - 1], axis=1)]
-
-
-def _answer(
-    compiled: Mapping[int, Any], serialized: np.ndarray, tasks: np.ndarray, surfaces: list[str]
-) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [{}] * len(serialized)
     for task in np.unique(tasks):
         at = np.flatnonzero(tasks == task)
@@ -96,7 +112,6 @@ def _answer(
             ids = [int(number) for number in outputs["answer"][row] if number > 0]
             facts = outputs["supporting_facts"][row]
             found[index] = {
-                "answer_ids": ids,
                 "answer": tuple(surfaces[number] for number in ids),
                 "probability": float(outputs["probability"][row]),
                 "supporting_facts": [int(fact) for fact in facts if fact >= 0],

@@ -71,8 +71,7 @@ def draw_story(details: Mapping[str, Any]) -> str:
         for hop in range(hops)
     ]
     parts.append(
-        f'<text x="{left}" y="14" opacity="0.6">○ true fact  ● chosen fact  '
-        f"shade: attention</text>"
+        f'<text x="{left}" y="14" opacity="0.6">○ true fact  ● chosen fact  shade: attention</text>'
     )
     last = -1
     for row, sentence in enumerate(shown, 1):

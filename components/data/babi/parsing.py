@@ -107,15 +107,19 @@ def batches(
     return bucketed.map(lambda batch, _: parse(batch)).prefetch(2)
 
 
-def features_of(data: TransformedData, split: str, task: int | None) -> list[int]:
-    """Returns the sorted ids of all features that occur in a split (in one of its tasks)."""
+def features_and_count(
+    data: TransformedData, split: str, task: int | None
+) -> tuple[list[int], int]:
+    """Returns the sorted ids of the features in a split (in one of its tasks), and its size."""
     found = np.zeros(0, np.int64)
+    count = 0
     names = ("story_features", "question", "answer")
     for batch in only_task(data, split, task).batch(512):
         parsed = tf.io.parse_example(batch, {name: tf.io.RaggedFeature(tf.int64) for name in names})
         values = [parsed[name].flat_values.numpy() for name in names]
         found = np.union1d(found, np.concatenate(values))
-    return [int(number) for number in found if number > 0]
+        count += len(batch)
+    return [int(number) for number in found if number > 0], count
 
 
 def tasks_of(data: TransformedData, split: str) -> list[int]:

@@ -34,9 +34,11 @@ def serving_model(
         router: Keras model that gives a logit a task, or `None`.
         data: transformed and raw examples; the requests come from `test`, or else from `eval`.
     """
+    compiled = evaluation.compile_models(models)
+    route = evaluation.compile_router(router) if router is not None else None
     answerer = StoryAnswerer(
-        models,
-        router,
+        compiled,
+        route,
         words=data.asset_path("words"),
         ngrams=data.asset_path("ngrams"),
         answers=data.asset_path("answers"),
@@ -46,11 +48,11 @@ def serving_model(
     tasks = np.array([one["task"][0] for one in decoded])
     routed = np.zeros_like(tasks)
     if router is not None:
-        routed = evaluation.route(router, models, transformed)
+        routed = evaluation.find_tasks(route, models, transformed)
     surfaces = ["", *data.asset("answers")]
 
     def references(of_tasks: np.ndarray) -> dict[str, np.ndarray]:
-        found = evaluation.answers_of(models, transformed, of_tasks, surfaces)
+        found = evaluation.answer(compiled, np.array(transformed), of_tasks, surfaces)
         return {
             "answer": np.array([",".join(one["answer"]) for one in found]),
             "probability": np.array([one["probability"] for one in found], np.float32),
@@ -90,7 +92,7 @@ def serving_model(
                 as_ids,
             ),
         },
-        track=[answerer],
+        track=[answerer, *models.values(), *([router] if router is not None else [])],
     )
 
 
@@ -116,11 +118,11 @@ class StoryAnswerer(tf.Module):
     """Answers questions with trained models.
 
     Args:
-        models: Keras models by task (1 to 20), which map `story`, `question` and `write_time` to
-            `answer` `(B, A)`, `probability` `(B,)` and `supporting_facts` `(B, H)`; with the key 0
-            one model for all tasks.
-        router: Keras model from `story` and `question` to one logit a task; `None` with one model
-            for all tasks.
+        models: a `tf.function` for each task (1 to 20), from `story`, `question` and `write_time`
+            to `answer` `(B, A)`, `probability` `(B,)` and `supporting_facts` `(B, H)`; with the
+            key 0 one for all tasks.
+        router: a `tf.function` from `story` and `question` to one logit a task; `None` with one
+            model for all tasks.
         words: path of the vocabulary's words, one a line; their ids are the line numbers from 1.
         ngrams: path of its n-grams, whose ids follow.
         answers: path of the words as answers write them, aligned with `words`.
@@ -137,6 +139,16 @@ class StoryAnswerer(tf.Module):
         super().__init__()
         self.models = {str(task): model for task, model in models.items()}
         self.router = router
+        batch = tf.TensorSpec([None], tf.int32)
+        self._answer = tf.function(
+            self._answer_once,
+            input_signature=[
+                tf.TensorSpec([None, None, None], tf.int32),
+                tf.TensorSpec([None, None], tf.int32),
+                batch,
+                batch,
+            ],
+        )
         self.word_ids = LineNumbers(words)
         self.ngram_ids = LineNumbers(ngrams)
         self.word_count = int(self.word_ids.size().numpy())
@@ -164,7 +176,7 @@ class StoryAnswerer(tf.Module):
             last; `supporting_facts` `(B, H)` int32, their 0-based numbers, -1 behind the last;
             `task` `(B,)` int32, 0 where one model serves all tasks.
         """
-        tasks = tf.zeros_like(question, tf.int64)
+        tasks = tf.zeros_like(question, tf.int32)
         return self.answer_sentences(split_sentences(story), question, tasks)
 
     def answer_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -177,7 +189,8 @@ class StoryAnswerer(tf.Module):
                 "task": tf.io.FixedLenFeature([], tf.int64, default_value=0),
             },
         )
-        return self.answer_sentences(parsed["story"], parsed["question"], parsed["task"])
+        task = tf.cast(parsed["task"], tf.int32)
+        return self.answer_sentences(parsed["story"], parsed["question"], task)
 
     def answer_sentences(
         self, story: tf.RaggedTensor, question: tf.Tensor, task: tf.Tensor
@@ -185,7 +198,10 @@ class StoryAnswerer(tf.Module):
         """Answers stories that are split into sentences `(B, None)`."""
         ids = tf.RaggedTensor.from_row_splits(self._ids(story.flat_values), story.row_splits)
         found = self.answer_ids(
-            ids.to_tensor(), self._ids(question).to_tensor(), task, ids.row_lengths()
+            tf.cast(ids.to_tensor(), tf.int32),
+            tf.cast(self._ids(question).to_tensor(), tf.int32),
+            task,
+            tf.cast(ids.row_lengths(), tf.int32),
         )
         sentences = story.to_tensor("")
         facts = found["supporting_facts"]
@@ -211,37 +227,38 @@ class StoryAnswerer(tf.Module):
         """Answers vectorised stories.
 
         Args:
-            story: integers `(B, S, F)`, 0 is padding.
-            question: integers `(B, Q)`.
-            task: integers `(B,)`; 0 is found out.
-            story_length: integers `(B,)`, or `None`: all sentences count.
+            story: int32 tensor `(B, S, F)`, 0 is padding.
+            question: int32 tensor `(B, Q)`.
+            task: int32 tensor `(B,)`; 0 is found out.
+            story_length: int32 tensor `(B,)`, or `None`: all sentences count.
 
         Returns:
             A dict: `answer` `(B, A)` int32 word ids, 0 behind the last; `probability`,
             `supporting_facts` and `task` as in `answer_text`.
         """
-        story = self._at_least_one(tf.cast(story, tf.int32))
-        question = tf.cast(question, tf.int32)
         if story_length is None:
             story_length = tf.fill([tf.shape(story)[0]], tf.shape(story)[1])
+        return self._answer(story, question, task, story_length)
+
+    def _answer_once(self, story, question, task, story_length):
+        """Traced once: all signatures share this part, with all the models in it."""
+        story = self._at_least_one(story)
         steps = tf.range(1, tf.shape(story)[1] + 1)[None, :]
-        inside = steps <= tf.cast(story_length, tf.int32)[:, None]
         inputs = {
             "story": story,
             "question": question,
-            "write_time": tf.where(inside, steps, 0),
+            "write_time": tf.where(steps <= story_length[:, None], steps, 0),
         }
-        if self.router is None:
-            found = self._answer_of(self.models["0"], inputs)
-            return found | {"task": tf.zeros_like(task, tf.int32)}
+        if "0" in self.models:
+            found = self._cast(self.models["0"](inputs))
+            return found | {"task": tf.zeros_like(task)}
         routed = 1 + tf.argmax(self._routing(inputs), axis=1, output_type=tf.int32)
-        known = tf.cast(task, tf.int32)
-        task = tf.where(known > 0, known, routed)
+        task = tf.where(task > 0, task, routed)
         return self._answer_by_task(inputs, task) | {"task": task}
 
     def _routing(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """Returns the router's logits, minus infinity for tasks without a model."""
-        logits = self.router(inputs, training=False)
+        logits = self.router({name: inputs[name] for name in ("story", "question")})
         missing = [
             0.0 if str(task) in self.models else float("-inf")
             for task in range(1, logits.shape[-1] + 1)
@@ -253,16 +270,18 @@ class StoryAnswerer(tf.Module):
     ) -> dict[str, tf.Tensor]:
         """Runs each task's model on its own rows only, and not at all where it has none."""
         rows = tf.shape(task)[0]
-        widths = [self._widths(model) for model in self.models.values()]
-        answer = tf.zeros([rows, max(width[0] for width in widths)], tf.int32)
-        facts = tf.fill([rows, max(width[1] for width in widths)], -1)
+        shapes = [
+            model.get_concrete_function().structured_outputs for model in self.models.values()
+        ]
+        answer = tf.zeros([rows, max(shape["answer"].shape[1] for shape in shapes)], tf.int32)
+        facts = tf.fill([rows, max(shape["supporting_facts"].shape[1] for shape in shapes)], -1)
         probability = tf.zeros([rows], tf.float32)
         for name, model in self.models.items():
             at = tf.cast(tf.where(task == int(name)), tf.int32)
 
             def answered(model=model, at=at, held=(answer, facts, probability)):
                 some = {key: tf.gather(value, at[:, 0]) for key, value in inputs.items()}
-                found = self._answer_of(model, some)
+                found = self._cast(model(some))
                 columns = [held[0].shape[1], held[1].shape[1]]
                 return (
                     tf.tensor_scatter_nd_update(held[0], at, _wide(found["answer"], columns[0], 0)),
@@ -278,18 +297,7 @@ class StoryAnswerer(tf.Module):
             )
         return {"answer": answer, "supporting_facts": facts, "probability": probability}
 
-    def _widths(self, model: Any) -> tuple[int, int]:
-        """Returns a model's most answer words and supporting facts."""
-        one = {
-            "story": tf.zeros([1, 1, 1], tf.int32),
-            "question": tf.zeros([1, 1], tf.int32),
-            "write_time": tf.zeros([1, 1], tf.int32),
-        }
-        found = model(one, training=False)
-        return found["answer"].shape[1], found["supporting_facts"].shape[1]
-
-    def _answer_of(self, model: Any, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        found = model(inputs, training=False)
+    def _cast(self, found: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {
             "answer": tf.cast(found["answer"], tf.int32),
             "supporting_facts": tf.cast(found["supporting_facts"], tf.int32),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -13,6 +13,7 @@ from ...records import BadRecord, BadRecordError, Record
 from . import reader, simulator, text
 from .examples import to_record
 from .options import FilesOptions, TransformOptions
+from .simulator_parameters import SimulatorParameters
 from .story import records_of
 
 STORIES_PER_ELEMENT = 100
@@ -47,7 +48,7 @@ class Simulate(beam.PTransform):
         parameters: `SimulatorParameters`.
     """
 
-    def __init__(self, parameters: simulator.SimulatorParameters):
+    def __init__(self, parameters: SimulatorParameters):
         super().__init__()
         self.parameters = parameters
 
@@ -169,23 +170,6 @@ class Vectorize:
         return tuple(self.ids[feature] for feature in found if feature in self.ids)
 
 
-def read_files(parameters: FilesOptions, data_dir: str | None) -> beam.PTransform:
-    """Source `files`."""
-    return ReadFiles(parameters, data_dir or "")
-
-
-def simulate(parameters: simulator.SimulatorParameters, data_dir: str | None) -> beam.PTransform:
-    """Source `simulated`; it needs no data."""
-    return Simulate(parameters)
-
-
-def vectorizer(
-    parameters: TransformOptions, assets: Mapping[str, Sequence[str]]
-) -> Callable[[Mapping[str, Any]], dict[str, list[Any]]]:
-    """Returns the callable that Transform applies to each example."""
-    return Vectorize(parameters, assets)
-
-
 def _file_records(file: reader.TaskFile) -> Iterator[Record | BadRecord]:
     source = file.path.rsplit("/", 1)[-1]
     numbers: collections.Counter[str] = collections.Counter()
@@ -196,6 +180,35 @@ def _file_records(file: reader.TaskFile) -> Iterator[Record | BadRecord]:
         split = "test" if file.split == "test" else ""
         yield to_record(record, split, numbers[record.story_id], source)
         numbers[record.story_id] += 1
+
+
+def _story_ranges(
+    parameters: SimulatorParameters,
+) -> Iterator[tuple[int, str, int, int, int | None]]:
+    """Yields task, split, first story, behind the last story, and the questions of the last."""
+    for task in parameters.tasks:
+        for split, questions in (
+            ("train", parameters.questions),
+            ("test", parameters.test_questions),
+        ):
+            plan = simulator.story_plan(task, questions, parameters, split)
+            for first in range(0, plan.stories, STORIES_PER_ELEMENT):
+                behind = min(first + STORIES_PER_ELEMENT, plan.stories)
+                last = plan.last_questions if behind == plan.stories else None
+                yield task, split, first, behind, last
+
+
+def _simulated_records(
+    stories: tuple[int, str, int, int, int | None], parameters: SimulatorParameters
+) -> Iterator[Record]:
+    task, split, first, behind, last_questions = stories
+    for index in range(first, behind):
+        story = simulator.simulate_story(task, index, parameters, split)
+        if last_questions is not None and index == behind - 1:
+            story = simulator.truncate(story, last_questions)
+        story_id = f"simulated/qa{task}/{split}/{index}"
+        for number, record in enumerate(records_of(story, story_id)):
+            yield to_record(record, "test" if split == "test" else "", number, "simulator")
 
 
 def _vocabulary(
