@@ -6,14 +6,16 @@ download another runner. Beam's own flags go through as they are.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
+import io
 import json
 import logging
 import re
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import filesystem
@@ -57,7 +59,7 @@ def runner_and_options(beam_arguments: Sequence[str]) -> tuple[str, PipelineOpti
         ValueError: a flag that neither Beam nor the runner knows, or an argument that is no flag.
     """
     load_beam()
-    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+    from apache_beam.options.pipeline_options import StandardOptions
 
     flags = list(beam_arguments)
     for before, argument in zip(["", *flags], flags, strict=False):
@@ -66,14 +68,14 @@ def runner_and_options(beam_arguments: Sequence[str]) -> tuple[str, PipelineOpti
             raise ValueError(
                 f"Beam arguments must be flags such as --runner=FnApiRunner. Received: {argument!r}"
             )
-    runner = PipelineOptions(flags).view_as(StandardOptions).runner or DEFAULT_RUNNER
+    runner = _parsed(flags).view_as(StandardOptions).runner or DEFAULT_RUNNER
     if runner.lower() in ("dask", "daskrunner"):
         runner = DASK_RUNNER
     if "." in runner:
         # A runner's module declares its flags.
         importlib.import_module(runner.rpartition(".")[0])
 
-    options = PipelineOptions(flags)
+    options = _parsed(flags)
     logger = logging.getLogger("apache_beam.options.pipeline_options")
     was_disabled, logger.disabled = logger.disabled, True
     try:
@@ -89,6 +91,23 @@ def runner_and_options(beam_arguments: Sequence[str]) -> tuple[str, PipelineOpti
         )
     options.view_as(StandardOptions).runner = runner
     return runner, options
+
+
+def _parsed(flags: list[str]) -> PipelineOptions:
+    """Parses flags; a value that Beam cannot read would otherwise end the process."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            options = PipelineOptions(flags)
+            options.get_all_options()
+    except SystemExit as error:
+        reason = complaint.getvalue().strip().rpartition("error: ")[2]
+        raise ValueError(
+            f"Beam must be able to read its flags: {reason}. Received: {flags}"
+        ) from error
+    return options
 
 
 def loses_bundle_ends(runner: str) -> bool:
@@ -124,6 +143,7 @@ def run(
     Raises:
         ValueError: a Beam flag is unknown.
         BadDataError: the pipeline raised it, in whatever process.
+        KeyboardInterrupt: Ctrl-C, also where it reached a step of the pipeline.
         RuntimeError: the pipeline failed.
     """
     beam = load_beam()
@@ -138,13 +158,14 @@ def run(
         try:
             rows = build(pipeline, loses_bundle_ends(runner), token)
             _ = rows | "WriteOutcomes" >> WriteOutcomes(path)
-            result = pipeline.run()
-            try:
-                result.wait_until_finish()
-            finally:
-                # The Dask runner leaves its client open, which then keeps trying to reconnect.
-                if hasattr(result, "client"):
-                    result.client.close()
+            with _quiet(runner):
+                result = pipeline.run()
+                try:
+                    result.wait_until_finish()
+                finally:
+                    # The Dask runner leaves its client open, which keeps trying to reconnect.
+                    if hasattr(result, "client"):
+                        result.client.close()
         except Exception as error:
             raise _translated(error) from error
     context.counters.update(_user_counters(result))
@@ -159,6 +180,19 @@ def advance(token: str, count: int) -> None:
     progress = _progress.get(token)
     if progress is not None:
         progress(count)
+
+
+@contextlib.contextmanager
+def _quiet(runner: str) -> Iterator[None]:
+    """Keeps the local runner from logging an error's traceback thrice before it raises it."""
+    logger = logging.getLogger("apache_beam")
+    level = logger.level
+    if runner == DEFAULT_RUNNER:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 class _Progress:
@@ -196,10 +230,8 @@ def _user_counters(result: Any) -> dict[str, int]:
     return totals
 
 
-def _translated(error: Exception) -> Exception:
+def _translated(error: Exception) -> BaseException:
     """Returns an error with the cause alone, in place of a worker's traceback in a message."""
-    if isinstance(error, BadDataError):
-        return error
     text = str(error)
     labels = [found["label"] for found in _WHILE_RUNNING.finditer(text)]
     text = _WHILE_RUNNING.sub("", text).strip()
@@ -208,8 +240,11 @@ def _translated(error: Exception) -> Exception:
         raised = _RAISED.search(text.rpartition("\n  File ")[2])
         if raised:
             name, message = raised.groups()
-    if name == "BadDataError":
+    if name == BadDataError.__name__:
         return BadDataError(message)
+    if "KeyboardInterrupt" in (name, message.strip()):
+        # The local runner works in the main thread, where Ctrl-C arrives inside of a step.
+        return KeyboardInterrupt()
     if not labels and "Traceback (most recent call last)" not in text:
         return error
     step = f" in step {labels[0]!r}" if labels else ""

@@ -17,10 +17,16 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindows
 
-from . import filesystem, sorted_runs, tfrecord
+from . import dead_letters, filesystem, sorted_runs, tfrecord
+from .artifacts import Examples
 from .beam_pipeline import advance
 
 DEAD_LETTERS = "dead_letters"
+"""Tag of the side output of bad records."""
+
+RUNS = ".runs"
+"""Folder of large runs in the output's folder; to be removed after the pipeline."""
+
 _PACKED_BYTES = 1 << 25
 _PROGRESS_STEP = 1000
 
@@ -83,7 +89,10 @@ class WriteExamples(beam.PTransform):
         """Packs, shuffles and writes."""
         return (
             examples
-            | "Pack" >> beam.ParDo(_PackExamples(self._immediately, self._token))
+            | "Pack"
+            >> beam.ParDo(
+                _PackExamples(filesystem.join(self._uri, RUNS), self._immediately, self._token)
+            )
             | "GroupByShard" >> beam.GroupByKey()
             | "WriteShard" >> beam.ParDo(_WriteShard(self._uri, self._shards))
         )
@@ -93,20 +102,21 @@ class WriteDeadLetters(beam.PTransform):
     """Writes `DeadLetter`s as sorted JSON lines; gives `{"dead_letters": count}` if there are any.
 
     Args:
-        path: the file.
+        examples: the artifact they belong to.
         immediately: whether the runner loses what is yielded at a bundle's end.
     """
 
-    def __init__(self, path: str, immediately: bool):
+    def __init__(self, examples: Examples, immediately: bool):
         super().__init__()
-        self._path = path
+        self._path = dead_letters.path(examples)
+        self._folder = examples.path(RUNS)
         self._immediately = immediately
 
-    def expand(self, dead_letters: beam.PCollection) -> beam.PCollection:
+    def expand(self, rows: beam.PCollection) -> beam.PCollection:
         """Packs, gathers and writes."""
         return (
-            dead_letters
-            | "Pack" >> beam.ParDo(_PackDeadLetters(self._immediately))
+            rows
+            | "Pack" >> beam.ParDo(_PackDeadLetters(self._folder, self._immediately))
             | "Gather" >> beam.GroupByKey()
             | "Write" >> beam.ParDo(_WriteDeadLetters(self._path))
         )
@@ -134,8 +144,9 @@ class WriteOutcomes(beam.PTransform):
 class _Pack(beam.DoFn):
     """Collects pairs by shard and yields them as runs, before they become large."""
 
-    def __init__(self, immediately: bool):
+    def __init__(self, folder: str, immediately: bool):
         super().__init__()
+        self._folder = folder
         self._immediately = immediately
         self._pairs: dict[Any, list[sorted_runs.Pair]] = {}
         self._size = 0
@@ -156,7 +167,7 @@ class _Pack(beam.DoFn):
 
     def _packed(self) -> Iterator[Any]:
         for shard, pairs in sorted(self._pairs.items()):
-            yield shard, sorted_runs.pack(pairs)
+            yield shard, sorted_runs.spill(sorted_runs.pack(pairs), self._folder)
         self._pairs.clear()
         self._size = 0
 
@@ -164,8 +175,8 @@ class _Pack(beam.DoFn):
 class _PackExamples(_Pack):
     """Gives `((split, shard), run)`."""
 
-    def __init__(self, immediately: bool, token: str):
-        super().__init__(immediately)
+    def __init__(self, folder: str, immediately: bool, token: str):
+        super().__init__(folder, immediately)
         self._token = token
         self._unreported = 0
 
@@ -218,9 +229,7 @@ class _WriteDeadLetters(beam.DoFn):
         super().__init__()
         self._path = path
 
-    def process(
-        self, element: tuple[str, Iterable[sorted_runs.Run]]
-    ) -> Iterator[dict[str, Any]]:
+    def process(self, element: tuple[str, Iterable[sorted_runs.Run]]) -> Iterator[dict[str, Any]]:
         count = 0
         with filesystem.open_file(self._path, "wb") as writer:
             for _, line in sorted_runs.merge(element[1]):
@@ -243,9 +252,7 @@ class _WriteOutcomes(beam.DoFn):
         yield len(rows)
 
 
-def write_shard(
-    uri: str, split: str, shard: int, shards: int, examples: Iterable[bytes]
-) -> int:
+def write_shard(uri: str, split: str, shard: int, shards: int, examples: Iterable[bytes]) -> int:
     """Writes one shard of a split of an `Examples` artifact; returns the number of examples."""
     folder = filesystem.join(uri, f"Split-{split}")
     filesystem.make_dirs(folder)

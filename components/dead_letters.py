@@ -36,9 +36,7 @@ def describe(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def check(
-    component: str, examples: Examples, good: int, bad: int, max_bad_fraction: float
-) -> None:
+def check(component: str, examples: Examples, good: int, bad: int, max_bad_fraction: float) -> None:
     """Raises if too large a part of the records is bad.
 
     Raises:

@@ -72,8 +72,7 @@ class ExampleGen(Component):
                 examples.uri, parameters.shards, immediately, token
             )
             bad = encoded[beam_transforms.DEAD_LETTERS] | (
-                "WriteDeadLetters"
-                >> beam_transforms.WriteDeadLetters(dead_letters.path(examples), immediately)
+                "WriteDeadLetters" >> beam_transforms.WriteDeadLetters(examples, immediately)
             )
             return (written, bad) | "Outcomes" >> beam.Flatten()
 
@@ -91,6 +90,7 @@ def _finish(context: ExecutionContext, examples: Examples, rows: list[dict[str, 
     good = sum(row["count"] for row in shards)
     bad = sum(row.get("dead_letters", 0) for row in rows)
     context.counters.update(examples=good, bad_records=bad)
+    filesystem.remove_tree(examples.path(beam_transforms.RUNS))
     if not filesystem.exists(dead_letters.path(examples)):
         with filesystem.open_file(dead_letters.path(examples), "w"):
             pass
@@ -100,9 +100,7 @@ def _finish(context: ExecutionContext, examples: Examples, rows: list[dict[str, 
         found |= parameters.splits.keys()
     order = [name for name in parameters.splits if name in found]
     order += sorted(found - parameters.splits.keys())
-    counts = {
-        name: sum(row["count"] for row in shards if row["split"] == name) for name in order
-    }
+    counts = {name: sum(row["count"] for row in shards if row["split"] == name) for name in order}
     written = {(row["split"], row["shard"]) for row in shards}
     for name in order:
         for shard in range(parameters.shards):

@@ -53,6 +53,7 @@ class EncodeRecord(beam.DoFn):
         self._choose = SplitByKey(splits, shards)
 
     def process(self, record: Any) -> Iterator[Any]:
+        """Encodes one record."""
         if isinstance(record, BadRecord):
             yield dead_letter(record.source, record.position, record.reason)
             return

@@ -160,7 +160,7 @@ def _kind_of(name: str, values: list[Any]) -> tuple[str, list[Any]]:
             raise BadRecordError(
                 f"Feature {name!r} must hold 64-bit integers. Received: {_largest(values)}"
             ) from error
-        return "int64_list", values
+        return "int64_list", [int(value) for value in values] if bool in types else values
     if types == {float}:
         try:
             struct.pack(f"<{len(values)}f", *values)

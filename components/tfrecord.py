@@ -78,7 +78,8 @@ def read_records(path: str) -> Iterator[bytes]:
                 index += 1
     except (ValueError, EOFError, struct.error, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(
-            f"A TFRecord file must be whole and unaltered. Received: {path}, record {index}: {error}"
+            f"A TFRecord file must be whole and unaltered. "
+            f"Received: {path}, record {index}: {error}"
         ) from error
 
 

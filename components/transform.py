@@ -1,0 +1,137 @@
+"""Transform: learns assets from the training split and applies them to all splits."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pydantic
+
+from . import beam_pipeline, dead_letters, filesystem
+from .artifacts import ExampleAnomalies, Examples, Schema, TransformGraph
+from .component import BadDataError, Component, ExecutionContext, Parameters
+
+
+class Transform(Component):
+    """Analyses the training split and transforms the examples of all splits, in one pipeline.
+
+    What the analysis learns (vocabularies, for example) are assets: lists of lines, written to
+    `assets/<name>.txt` and handed to the transform. Each shard becomes a shard of the same name in
+    the same order, without the examples that the transform cannot use: those are dead letters,
+    with split, file and index.
+
+    Functions:
+        analyze: `analyze(parameters)` returns a PTransform from the training examples (dicts from
+            names to lists of `int`, `float` or `bytes`) to `(asset name, list of lines)` pairs,
+            each name once.
+        transform: `transform(parameters, assets)` returns a callable from an example's features to
+            the transformed ones, which raises `BadRecordError` for an example it cannot use. It is
+            built once a worker. `assets` maps names to lists of lines.
+
+    Parameters:
+        max_bad_fraction: largest part of dropped examples with which the run goes on, in [0, 1].
+    """
+
+    INPUTS: ClassVar = {"examples": Examples, "schema": Schema, "anomalies": ExampleAnomalies}
+    OPTIONAL_INPUTS: ClassVar = frozenset({"anomalies"})
+    OUTPUTS: ClassVar = {"transform_graph": TransformGraph, "transformed_examples": Examples}
+    FUNCTIONS: ClassVar = {
+        "analyze": "analyze(parameters) returns a PTransform from examples to assets",
+        "transform": "transform(parameters, assets) returns a callable on features",
+    }
+
+    class Parameters(Parameters):
+        """Parameters of Transform."""
+
+        max_bad_fraction: float = pydantic.Field(0.01, ge=0, le=1)
+
+    @staticmethod
+    def execute(context: ExecutionContext) -> None:
+        """Runs the Beam pipeline and checks what came out of it.
+
+        Raises:
+            BadDataError: the training split is empty, or too many examples were dropped.
+        """
+        beam = beam_pipeline.load_beam()
+        from . import beam_transforms, transform_transforms
+
+        parameters = context.parameters
+        examples = context.inputs["examples"]
+        graph = context.outputs["transform_graph"]
+        transformed = context.outputs["transformed_examples"]
+        splits = examples.splits
+        if not splits.get("train"):
+            raise BadDataError(
+                "Transform needs at least one example in the split 'train' to learn from. "
+                f"Received: {splits}. Check the source and --set ExampleGen.splits=…"
+            )
+        files = [(split, path) for split in splits for path in examples.files(split)]
+        total = splits["train"] + sum(splits.values())
+
+        def build(pipeline: Any, immediately: bool, token: str) -> Any:
+            assets = (
+                pipeline
+                | "TrainShards" >> beam.Create(examples.files("train"))
+                | "DistributeTrain" >> beam.Reshuffle()
+                | "ReadTrain" >> beam.ParDo(transform_transforms.ReadExamples(token))
+                | "Analyze" >> context.functions["analyze"](parameters)
+                | "GroupByAsset" >> beam.GroupByKey()
+                | "CheckAsset" >> beam.ParDo(transform_transforms.CheckAsset())
+            )
+            written_assets = assets | "WriteAsset" >> beam.ParDo(
+                transform_transforms.WriteAsset(graph.uri)
+            )
+            shards = (
+                pipeline
+                | "Shards" >> beam.Create(files)
+                | "Distribute" >> beam.Reshuffle()
+                | "TransformShard"
+                >> beam.ParDo(
+                    transform_transforms.TransformShard(
+                        context.functions["transform"], parameters, transformed.uri, token
+                    ),
+                    beam.pvalue.AsDict(assets),
+                ).with_outputs(beam_transforms.DEAD_LETTERS, main="shards")
+            )
+            counts = shards.shards | "Counts" >> beam.Filter(lambda row: isinstance(row, dict))
+            bad = shards[beam_transforms.DEAD_LETTERS] | (
+                "WriteDeadLetters" >> beam_transforms.WriteDeadLetters(transformed, immediately)
+            )
+            return (written_assets, counts, bad) | "Outcomes" >> beam.Flatten()
+
+        rows = beam_pipeline.run(
+            context,
+            build,
+            "transformed_examples",
+            lambda done: (min(1.0, done / total), f"{done:,} of {total:,} examples read"),
+        )
+        _finish(context, rows)
+
+
+def _finish(context: ExecutionContext, rows: list[dict[str, Any]]) -> None:
+    from . import beam_transforms
+
+    graph = context.outputs["transform_graph"]
+    transformed = context.outputs["transformed_examples"]
+    splits = dict.fromkeys(context.inputs["examples"].splits, 0)
+    for row in rows:
+        if "split" in row:
+            splits[row["split"]] += row["count"]
+    assets = {row["asset"]: row["lines"] for row in rows if "asset" in row}
+    good = sum(splits.values())
+    bad = sum(row.get("dead_letters", 0) for row in rows)
+    context.counters.update(examples=good, bad_records=bad)
+    filesystem.remove_tree(transformed.path(beam_transforms.RUNS))
+    if not filesystem.exists(dead_letters.path(transformed)):
+        with filesystem.open_file(dead_letters.path(transformed), "w"):
+            pass
+    graph.properties["assets"] = assets
+    transformed.properties["splits"] = splits
+
+    dead_letters.check("Transform", transformed, good, bad, context.parameters.max_bad_fraction)
+    if not splits["train"]:
+        raise BadDataError(
+            "Transform must keep at least one example of the split 'train'. "
+            f"Received: {splits} after the transform"
+        )
+    learnt = ", ".join(f"{name} {lines:,}" for name, lines in sorted(assets.items()))
+    context.summary = f"{learnt or 'no assets'}; {good:,} examples, {bad:,} bad"
