@@ -20,7 +20,7 @@ FONT = "ui-monospace,SFMono-Regular,Menlo,Consolas,monospace"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Returns a number as people read it: `0.968`, `1,234`, `1.2e-07`, `12.3`.
+    """Returns a number as people read it: `0.968`, `0.900`, `1,234`, `1.23e-07`, `12.3`.
 
     Args:
         value: the number; `None` and NaN give `–`.
@@ -30,8 +30,8 @@ def number(value: float | None, digits: int = 3) -> str:
         The text, without a unit.
 
     Example:
-        >>> number(20000), number(0.96812), number(1.234e-7), number(1.0)
-        ('20,000', '0.968', '1.23e-07', '1')
+        >>> number(20000), number(0.9), number(1.234e-7), number(1.0)
+        ('20,000', '0.900', '1.23e-07', '1')
     """
     if value is None or math.isnan(value):
         return "–"
@@ -266,9 +266,7 @@ def _svg(width: float, height: float, title: str, parts: Sequence[str]) -> str:
     )
 
 
-def _text(
-    x: float, y: float, text: str, anchor: str, color: str = MUTED, size: float = 10
-) -> str:
+def _text(x: float, y: float, text: str, anchor: str, color: str = MUTED, size: float = 10) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
         f' style="font:{size:g}px {FONT};fill:{color}">{escape(text)}</text>'
@@ -282,9 +280,7 @@ def _line(x1: float, y1: float, x2: float, y2: float, color: str, more: str = ""
     )
 
 
-def _rect(
-    x: float, y: float, width: float, height: float, color: str, opacity: float = 1
-) -> str:
+def _rect(x: float, y: float, width: float, height: float, color: str, opacity: float = 1) -> str:
     return (
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
         f' style="fill:{color};opacity:{opacity:g}"/>'

@@ -8,7 +8,6 @@ are all cached still ends within seconds.
 from __future__ import annotations
 
 import datetime
-import importlib
 import json
 import os
 import re
@@ -18,7 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..components import filesystem
 from ..components.component import Component
-from . import report_data, report_evaluation, report_lineage, report_serving, report_training
+from . import (
+    report_data,
+    report_evaluation,
+    report_lineage,
+    report_serving,
+    report_training,
+    report_wrong_answers,
+)
 from .charts import number
 from .report_outputs import NOT_REACHED, Outputs, guarded, plain
 
@@ -82,9 +88,9 @@ def report_html(run: Mapping[str, Any], root: str, method: Method | None = None)
         "samples": guarded(lambda: report_data.samples(outputs, method)),
         "training": guarded(lambda: report_training.training(outputs)),
         "evaluation": evaluation,
-        "wrong": guarded(lambda: report_evaluation.wrong_answers(outputs, method)),
+        "wrong": guarded(lambda: report_wrong_answers.wrong_answers(outputs, method)),
         "serving": guarded(lambda: report_serving.serving(outputs, method)),
-        "lineage": guarded(lambda: {"svg": _lineage(run)}),
+        "lineage": guarded(lambda: _lineage(run)),
         "not_reached": NOT_REACHED,
     }
     return environment.get_template("report.html").render(view)
@@ -94,15 +100,16 @@ def _head(
     run: Mapping[str, Any], root: str, method: Any, evaluation: Mapping[str, Any]
 ) -> dict[str, Any]:
     paper = getattr(method, "paper", "") or ""
-    found = re.search(r"\b(\d{4}\.\d{4,5})\b", paper)
+    found = re.search(r"\b(?:arXiv[: ]*)?(\d{4}\.\d{4,5})\b", paper)
+    parts = (paper[: found.start()], found.group(), paper[found.end() :]) if found else (paper,)
     versions = run.get("versions") or {}
     facts = [
         ("started", _when(run.get("started"))),
         ("took", duration(run.get("seconds"))),
         ("data", " ".join(filter(None, [run.get("source"), run.get("data_dir")]))),
         ("root", root if filesystem.is_remote(root) else os.path.abspath(root)),
-        ("machine", ", ".join(f"{k} {plain(v)}" for k, v in (run.get("machine") or {}).items())),
-        ("versions", ", ".join(f"{name} {plain(value)}" for name, value in versions.items())),
+        ("machine", _machine(run.get("machine") or {})),
+        ("versions", " · ".join(f"{name} {plain(value)}" for name, value in versions.items())),
     ]
     pushed = (run.get("paths") or {}).get("pushed_model")
     if pushed:
@@ -114,12 +121,12 @@ def _head(
     ]
     return {
         "title": run.get("title") or getattr(method, "title", "") or run.get("method") or "",
-        "paper": paper,
+        "paper": parts,
         "paper_url": f"https://arxiv.org/abs/{found.group(1)}" if found else "",
         "badges": badges,
         "state_tone": {"complete": "good", "stopped": "warn"}.get(run.get("state"), "bad"),
         "facts": [(name, value) for name, value in facts if value],
-        "metric": report_evaluation.headline(run, evaluation),
+        "metric": report_evaluation.headline(evaluation),
         "command": _command(run.get("command")),
         "error": run.get("error"),
     }
@@ -171,16 +178,14 @@ def _changed(stage: Mapping[str, Any], run: Mapping[str, Any], method: Any) -> l
 
 
 def _defaults(component: str, run: Mapping[str, Any], method: Any) -> dict[str, Any]:
+    from .build import COMPONENTS
+
     options: Any = getattr(method, OPTIONS.get(component, ""), None)
     if component == "ExampleGen":
         source = (getattr(method, "sources", None) or {}).get(run.get("source"))
         options = getattr(source, "options", None)
-    file = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", component).lower()
-    try:
-        kind = getattr(importlib.import_module(f"..components.{file}", __package__), component)
-    except (ImportError, AttributeError):
-        kind = Component
-    fields = kind.joined_parameters([options] if options else []).model_fields
+    kind = next((kind for kind in COMPONENTS if kind.__name__ == component), Component)
+    fields = {**kind.Parameters.model_fields, **getattr(options, "model_fields", {})}
     defaults = {
         name: field.get_default(call_default_factory=True)
         for name, field in fields.items()
@@ -190,8 +195,12 @@ def _defaults(component: str, run: Mapping[str, Any], method: Any) -> dict[str, 
     return json.loads(json.dumps(defaults, default=str))
 
 
-def _lineage(run: Mapping[str, Any]) -> str:
-    return report_lineage.lineage_graph(run.get("stages") or [])
+def _lineage(run: Mapping[str, Any]) -> dict[str, Any]:
+    stages = run.get("stages") or []
+    return {
+        "svg": report_lineage.lineage_graph(stages),
+        "edges": report_lineage.edges(stages),
+    }
 
 
 def _verdict(verdict: str | None) -> str:
@@ -202,6 +211,15 @@ def _tone(verdict: str | None) -> str:
     if not verdict:
         return ""
     return "bad" if "NOT" in verdict.upper() else "good"
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    units = {"cores": "{} cores", "memory_gib": "{} GiB memory"}
+    return " · ".join(
+        units.get(name, "{}").format(plain(value))
+        for name, value in machine.items()
+        if value is not None
+    )
 
 
 def _command(command: Any) -> str:

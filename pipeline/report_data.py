@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..components import filesystem
+from ..components import example_proto, filesystem, tfrecord
 from ..components.artifacts import ExampleAnomalies, Examples, ExampleStatistics
 from .charts import histogram, number
 from .report_outputs import Outputs, count_lines, json_rows, plain
-from .report_records import parse_example, spread_records
 
 SAMPLES = 6
 TOP_VALUES = 5
+DATA_SET = "(data set)"
 DEAD_LETTERS = 20
+EXAMPLES = "examples.json"
+KEPT = re.compile(r"(?:(\w+)-)?dead_letters(?:-\d+)?\.jsonl")
 ORDER = {"train": 0, "eval": 1, "test": 2}
 
 
@@ -54,27 +58,16 @@ def anomalies(outputs: Outputs) -> dict[str, Any]:
             found = anomalies_pb2.Anomalies.FromString(reader.read())
         every = dict(found.anomaly_info)
         if found.HasField("dataset_anomaly_info"):
-            every["(data set)"] = found.dataset_anomaly_info
+            every[DATA_SET] = found.dataset_anomaly_info
         if found.data_missing:
-            rows.append({"split": split, "feature": "(data set)", "what": "the split is empty"})
+            rows.append(_anomaly(split, DATA_SET, "the split is empty", ""))
         for name in sorted(every):
             info = every[name]
-            rows.append(
-                {
-                    "split": split,
-                    "feature": name,
-                    "what": info.short_description,
-                    "description": info.description,
-                    "severity": anomalies_pb2.AnomalyInfo.Severity.Name(info.severity).lower(),
-                }
-            )
-    records = [
-        {"where": name, "text": plain(row, 600)}
-        for name in filesystem.walk(artifact.uri)
-        if name.endswith(".jsonl")
-        for row in json_rows(artifact.path(*name.split("/")), 10)
-    ]
-    return {"splits": splits, "rows": rows, "records": records}
+            rows.append(_anomaly(split, name, info.short_description, info.description))
+    shown = artifact.read_json(EXAMPLES) if filesystem.exists(artifact.path(EXAMPLES)) else []
+    columns = ("split", "feature", "anomaly", "file", "index", "value")
+    examples = [{name: plain(row.get(name, "")) for name in columns} for row in shown]
+    return {"splits": splits, "rows": rows, "examples": examples}
 
 
 def dead_letters(outputs: Outputs) -> dict[str, Any]:
@@ -88,12 +81,9 @@ def dead_letters(outputs: Outputs) -> dict[str, Any]:
         if (artifact := outputs.artifact(component, output, Examples)) is not None
     ]
     folder = outputs.run_path()
-    failed = [name for name, stage in outputs.stages.items() if stage["state"] == "failed"]
-    found.extend(
-        (", ".join(failed) or "failed stage", filesystem.join(folder, name))
-        for name in filesystem.walk(folder)
-        if name.endswith(Examples.DEAD_LETTERS)
-    )
+    for name in filesystem.list_dir(folder):
+        if kept := KEPT.fullmatch(name):
+            found.append((kept.group(1) or "failed stage", filesystem.join(folder, name)))
     total, rows = 0, []
     for component, path in found:
         total += count_lines(path)
@@ -119,20 +109,46 @@ def samples(outputs: Outputs, method: Any) -> dict[str, Any]:
     draw = getattr(method, "samples", None) or _plain_sample
     shown = []
     for record in spread_records(artifact.files(split), SAMPLES):
-        features = parse_example(record)
+        features = example_proto.decode(record)
         shown.append({str(key): plain(text, 1500) for key, text in draw(features).items()})
     return {"split": split, "shown": shown}
 
 
-def first_example(outputs: Outputs) -> Mapping[str, Any]:
-    """Returns the features of one example, or an empty mapping."""
+def short_example(outputs: Outputs) -> Mapping[str, Any]:
+    """Returns the features of one example, a short one, or an empty mapping."""
     artifact = outputs.artifact("ExampleGen", "examples", Examples)
     if artifact is None:
         return {}
     split = min(artifact.splits, key=lambda name: (ORDER.get(name, 9), name))
-    for record in spread_records(artifact.files(split), 1, most=1):
-        return parse_example(record)
-    return {}
+    records = spread_records(artifact.files(split), 64, most=500)
+    return example_proto.decode(min(records, key=len)) if records else {}
+
+
+def spread_records(
+    paths: Sequence[str], count: int, most: int = 20_000, most_bytes: int = 1 << 26
+) -> list[bytes]:
+    """Returns a few records that lie evenly over the first `most` ones.
+
+    Args:
+        paths: gzipped TFRecord files, read in order.
+        count: how many records are returned at most.
+        most: how many are looked at at most.
+        most_bytes: how many bytes are looked at at most.
+    """
+    seen: list[bytes] = []
+    held = 0
+    every = itertools.chain.from_iterable(tfrecord.read_records(path) for path in paths)
+    for record in itertools.islice(every, most):
+        seen.append(record)
+        held += len(record)
+        if held >= most_bytes:
+            break
+    shown = min(count, len(seen))
+    return [seen[index * len(seen) // shown] for index in range(shown)]
+
+
+def _anomaly(split: str, feature: str, what: str, description: str) -> dict[str, str]:
+    return {"split": split, "feature": feature, "what": what, "description": description}
 
 
 def _plain_sample(features: Mapping[str, Any]) -> dict[str, str]:
@@ -146,12 +162,12 @@ def _splits(uri: str) -> list[str]:
 
 def _cell(feature: Any, name: str, split: str) -> dict[str, Any]:
     which = feature.WhichOneof("stats")
+    cell: dict[str, Any] = {"facts": [], "chart": "", "top": []}
     if which is None:
-        return {"facts": []}
+        return cell
     stats = getattr(feature, which)
-    common = stats if which == "struct_stats" else stats
-    common = getattr(common, "common_stats", None)
-    facts = []
+    common = getattr(stats, "common_stats", None)
+    facts = cell["facts"]
     if common is not None:
         if common.num_missing:
             facts.append(("missing", number(common.num_missing)))
@@ -163,7 +179,6 @@ def _cell(feature: Any, name: str, split: str) -> dict[str, Any]:
                     f" mean {number(common.avg_num_values)}",
                 )
             )
-    cell: dict[str, Any] = {"facts": facts}
     if which == "num_stats":
         facts.append(("mean", number(stats.mean)))
         facts.append(("std", number(stats.std_dev)))

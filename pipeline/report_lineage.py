@@ -1,4 +1,4 @@
-"""The report's lineage: stages down the page, artifacts as lines from their maker to their readers."""
+"""The report's lineage: stages down the page, artifacts as lines from maker to readers."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 from .charts import ACCENT, FONT, INK, LINE, MUTED
 
-ROW = 38
-LANE = 20
-LEFT = 214
+ROW = 42
+LANE = 23
+LEFT = 152
 
 
 @dataclasses.dataclass
 class _Artifact:
     maker: int
     name: str
-    execution: str
+    execution: int | str
     readers: list[int] = dataclasses.field(default_factory=list)
     lane: int = 0
 
@@ -41,7 +41,16 @@ def lineage_graph(stages: Sequence[Mapping[str, Any]]) -> str:
     earlier = any(artifact.maker < 0 for artifact in artifacts)
     top = 40 if earlier else 10
     right = LEFT + 26 + lanes * LANE
-    width, height = right + 190, top + len(shown) * ROW + 4
+    named = {
+        index: " · ".join(
+            artifact.name
+            for artifact in sorted(artifacts, key=lambda artifact: artifact.lane)
+            if artifact.maker == index
+        )
+        for index in range(len(shown))
+    }
+    width = right + 8 + 6.8 * max([17, *(len(text) for text in named.values())])
+    height = top + len(shown) * ROW + 4
 
     def x_of(lane: int) -> float:
         return LEFT + 26 + lane * LANE
@@ -72,21 +81,20 @@ def lineage_graph(stages: Sequence[Mapping[str, Any]]) -> str:
             f'<text x="{LEFT - 14}" y="{y + 12:.0f}" text-anchor="end" style="font:10px {FONT};'
             f'fill:{MUTED}">{escape(_short(stage["execution_id"]))}</text>'
         )
-        names = [artifact.name for artifact in artifacts if artifact.maker == index]
-        names += sorted(set(stage["outputs"]) - set(names))
         parts.append(
             f'<text x="{right + 2}" y="{y + 4:.0f}" style="font:11px {FONT};fill:{INK}">'
-            f"{escape(', '.join(names))}</text>"
+            f"{escape(named[index])}</text>"
         )
     if earlier:
         parts.append(
             f'<text x="{right + 2}" y="24" style="font:11px {FONT};fill:{MUTED}">'
             "from an earlier run</text>"
         )
+    size = f'width="{width:.0f}" height="{height}" viewBox="0 0 {width:.0f} {height}"'
+    label = "lineage: stages and the artifacts that they made and read"
     return (
-        f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
-        f' viewBox="0 0 {width} {height}" role="img" aria-label="lineage: stages and the artifacts'
-        f' that they made and read">{"".join(parts)}</svg>'
+        f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" {size} role="img"'
+        f' aria-label="{label}">{"".join(parts)}</svg>'
     )
 
 
@@ -102,7 +110,7 @@ def edges(stages: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
 
 
 def _artifacts(stages: Sequence[Mapping[str, Any]]) -> list[_Artifact]:
-    made: dict[tuple[str, str], _Artifact] = {}
+    made: dict[tuple[Any, str], _Artifact] = {}
     makers = {stage["execution_id"]: index for index, stage in enumerate(stages)}
     for index, stage in enumerate(stages):
         for output in stage["outputs"]:
@@ -149,7 +157,7 @@ def _line(artifact: _Artifact, stages: Sequence[Mapping[str, Any]], x_of: Any, y
     last = max(artifact.readers, default=artifact.maker)
     readers = ", ".join(stages[reader]["component"] for reader in artifact.readers) or "no stage"
     maker = stages[artifact.maker]["component"] if artifact.maker >= 0 else "an earlier run"
-    title = f"{artifact.name} ({artifact.execution}): made by {maker}, read by {readers}"
+    title = f"{artifact.name} ({_short(artifact.execution)}): made by {maker}, read by {readers}"
     rings = "".join(
         f'<circle cx="{x}" cy="{y_of(reader):.0f}" r="4" style="fill:var(--card,#fff);'
         f'stroke:{ACCENT};stroke-width:2"/>'
@@ -163,5 +171,6 @@ def _line(artifact: _Artifact, stages: Sequence[Mapping[str, Any]], x_of: Any, y
     )
 
 
-def _short(execution: str) -> str:
-    return execution if len(execution) <= 30 else f"{execution[:29]}…"
+def _short(execution: Any) -> str:
+    text = f"execution {execution}" if isinstance(execution, int) else str(execution)
+    return text if len(text) <= 30 else f"{text[:29]}…"

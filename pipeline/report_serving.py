@@ -11,10 +11,12 @@ from typing import Any
 from ..components import filesystem
 from ..components.artifacts import InfraBlessing, PushedModel, SavedModel
 from .charts import histogram, number
-from .report_data import first_example
+from .report_data import short_example
 from .report_outputs import Outputs, guarded, plain
 
 PORT = 8501
+DEFAULT = "serving_default"
+LONGEST = 800
 
 
 def serving(outputs: Outputs, method: Any) -> dict[str, Any]:
@@ -27,14 +29,15 @@ def serving(outputs: Outputs, method: Any) -> dict[str, Any]:
     signatures = _json_file(saved, "signatures.json") or {}
     checks = (_json_file(infra, "infra_validation.json") if infra else None) or {}
     receipt = (_json_file(pushed, "receipt.json") if pushed else None) or {}
-    example = guarded(lambda: dict(first_example(outputs)))
+    example = guarded(lambda: dict(short_example(outputs)))
     return {
-        "signatures": _signatures(signatures),
+        "signatures": _signatures(signatures, checks.get("signatures") or {}),
+        "batch_sizes": _batch_sizes(checks),
         "facts": _facts(checks),
-        "latency": _latency(checks),
+        "reasons": checks.get("reasons") or [],
+        "latency": _latency(checks.get("latency_milliseconds") or {}),
         "validated": infra is not None,
-        "version": (pushed.properties.get("version") if pushed else None)
-        or receipt.get("version"),
+        "version": (pushed.properties.get("version") if pushed else None) or receipt.get("version"),
         "size": _size(saved),
         "commands": serve_commands(outputs, method, signatures, example) if pushed else None,
     }
@@ -49,7 +52,7 @@ def serve_commands(
     if not filesystem.is_remote(folder):
         folder = os.path.abspath(folder)
     asked = getattr(method, "predict_inputs", None) or (
-        (signatures.get("serving_default") or {}).get("inputs") or {}
+        (signatures.get(DEFAULT) or {}).get("inputs") or {}
     )
     instance = {key: _instance_value(example.get(key), key) for key in asked}
     body = json.dumps({"instances": [instance]}, ensure_ascii=False)
@@ -66,7 +69,7 @@ def serve_commands(
 
 
 def _instance_value(value: Any, name: str) -> Any:
-    if isinstance(value, (list, tuple)) and value:
+    if isinstance(value, (list, tuple)) and value and len(plain(value, LONGEST)) < LONGEST:
         if all(isinstance(entry, bytes) for entry in value):
             return "\n".join(entry.decode("utf-8", "replace") for entry in value)
         return value[0] if len(value) == 1 else list(value)
@@ -81,71 +84,70 @@ def _json_file(artifact: Any, name: str) -> Any:
 
 
 def _size(saved: SavedModel) -> str:
-    total = sum(filesystem.size(saved.path(*name.split("/"))) for name in filesystem.walk(saved.uri))
-    return f"{number(total / 1e6)} MB" if total >= 1e5 else f"{number(total / 1e3)} kB"
+    total = sum(
+        filesystem.size(saved.path(*name.split("/"))) for name in filesystem.walk(saved.uri)
+    )
+    return f"{number(total / 1e6)} MB" if total >= 1e6 else f"{number(total / 1e3)} kB"
 
 
-def _signatures(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _signatures(
+    found: Mapping[str, Any], checked: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
             "inputs": _tensors(entry.get("inputs") or {}),
             "outputs": _tensors(entry.get("outputs") or {}),
+            "requests": number((checked.get(name) or {}).get("requests")),
+            "differences": {
+                size: number(difference)
+                for size, difference in ((checked.get(name) or {}).get("differences") or {}).items()
+            },
         }
-        for name, entry in found.items()
-        if isinstance(entry, Mapping)
+        for name, entry in sorted(found.items(), key=lambda item: (item[0] != DEFAULT, item[0]))
     ]
 
 
-def _tensors(found: Any) -> list[tuple[str, str]]:
-    if not isinstance(found, Mapping):
-        return [(plain(name), "") for name in found]
+def _tensors(found: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
     tensors = []
     for name, entry in found.items():
-        if isinstance(entry, Mapping):
-            shape = entry.get("shape")
-            text = str(entry.get("dtype", ""))
-            if isinstance(shape, (list, tuple)):
-                text += f" [{', '.join('batch' if n in (None, -1) else str(n) for n in shape)}]"
-        else:
-            text = plain(entry)
-        tensors.append((str(name), text.strip()))
+        sizes = ["any" if size is None else str(size) for size in entry.get("shape") or ()]
+        if sizes and sizes[0] == "any":
+            sizes[0] = "batch"
+        tensors.append((name, f"{entry.get('dtype', '')} [{', '.join(sizes)}]"))
     return tensors
 
 
-def _facts(checks: Any, before: str = "") -> list[tuple[str, str]]:
-    facts = []
-    for name, value in checks.items() if isinstance(checks, Mapping) else ():
-        label = f"{before}{name.replace('_', ' ')}"
-        if isinstance(value, Mapping):
-            facts.extend(_facts(value, f"{label} · "))
-        elif isinstance(value, bool):
-            facts.append((label, "yes" if value else "no"))
-        elif isinstance(value, (int, float)):
-            facts.append((label, number(value)))
-        elif isinstance(value, str) or (value and not _numbers(value)):
-            facts.append((label, plain(value)))
-    return facts
+def _batch_sizes(checks: Mapping[str, Any]) -> list[str]:
+    sizes = {
+        size
+        for checked in (checks.get("signatures") or {}).values()
+        for size in checked.get("differences") or ()
+    }
+    return sorted(sizes, key=int)
 
 
-def _latency(checks: Any, name: str = "latency") -> list[dict[str, str]]:
-    """Returns a histogram of every list of measured times in the checks, in whatever depth."""
-    charts = []
-    for key, value in checks.items() if isinstance(checks, Mapping) else ():
-        if isinstance(value, Mapping):
-            charts.extend(_latency(value, f"{name} {key}" if name != "latency" else key))
-        elif _numbers(value) and "latenc" in f"{name} {key}" and len(value) > 4:
-            title = key.replace("_", " ")
-            charts.append({"title": title, "svg": histogram(_buckets(value), title, 320, 92)})
-    return charts
-
-
-def _numbers(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(entry, (int, float)) for entry in value)
+def _facts(checks: Mapping[str, Any]) -> list[tuple[str, str]]:
+    latency = checks.get("latency_milliseconds") or {}
+    found = (
+        ("largest difference", checks.get("parity"), ""),
+        ("requests replayed", checks.get("requests"), ""),
+        ("latency, median", latency.get("p50"), " ms"),
+        ("latency, 95th percentile", latency.get("p95"), " ms"),
+        ("time to load", checks.get("load_seconds"), " s"),
+        ("kinds of operations", checks.get("operations"), ""),
     )
+    facts = [(name, number(value) + unit) for name, value, unit in found if value is not None]
+    versions = [f"{name} {checks[name]}" for name in ("python", "tensorflow") if name in checks]
+    return [*facts, ("loaded by", ", ".join(versions))] if versions else facts
+
+
+def _latency(latency: Mapping[str, Any]) -> dict[str, str]:
+    values = latency.get("values") or []
+    if not values:
+        return {}
+    title = f"milliseconds of {len(values)} requests to {latency.get('signature', '')}"
+    return {"title": title, "svg": histogram(_buckets(values), title, 320, 92)}
 
 
 def _buckets(values: Sequence[float], most: int = 24) -> list[tuple[float, float, float]]:
