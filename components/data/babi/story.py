@@ -40,6 +40,10 @@ TASK_NAMES = (
 """The published names; task `n` is `TASK_NAMES[n - 1]`."""
 
 
+_NO_SPACE_BEFORE_TAB = (4, 15, 16, 17, 18, 19, 20)
+"""Tasks whose published questions end at once before the tab; the others have a space there."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Sentence:
     """A statement of a story, with its full stop."""
@@ -95,10 +99,11 @@ class QuestionRecord:
 def format_story(story: Story) -> str:
     """Returns the story in the published text format, one line a sentence or question."""
     written = []
+    space = "" if story.task in _NO_SPACE_BEFORE_TAB else " "
     for number, line in enumerate(story.lines, 1):
         if isinstance(line, Question):
             facts = " ".join(str(fact) for fact in line.supporting)
-            written.append(f"{number} {line.text} \t{','.join(line.answer)}\t{facts}\n")
+            written.append(f"{number} {line.text}{space}\t{','.join(line.answer)}\t{facts}\n")
         else:
             written.append(f"{number} {line.text}\n")
     return "".join(written)
