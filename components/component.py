@@ -158,7 +158,7 @@ class Component:
     @classmethod
     def joined_parameters(cls, options: Iterable[type[Parameters]]) -> type[Parameters]:
         """Returns one parameter class with this component's fields and those of the options."""
-        options = tuple(options)
+        options = tuple(option for option in options if option is not Parameters)
         if not options:
             return cls.Parameters
         return pydantic.create_model(

@@ -19,14 +19,19 @@ class Fit:
 
     Args:
         name: file-name-safe, unique among the fits.
-        build: returns a new compiled model.
-        train: returns the training data, an argument of `fit`: a batched `tf.data.Dataset`.
+        build: returns a new compiled model. What is random in it draws from a
+            `keras.random.SeedGenerator`, as Keras' own layers do, so that it goes on after a kill.
+        train: returns the training data, an argument of `fit`: a batched `tf.data.Dataset` of one
+            epoch, without `repeat()`. It may shuffle anew each epoch, with or without a seed: the
+            Trainer seeds TensorFlow before it calls `build` and then `train`, and after a kill it
+            passes over the data of the epochs that are done.
         validation: returns the validation data, or `None` to validate on nothing; then the best
             epoch is the one with the lowest training loss.
         epochs: number of epochs.
         monitor: the log entry by which the best epoch is kept, for example `val_loss`.
         mode: `"min"` or `"max"`.
-        callbacks: returns further Keras callbacks.
+        callbacks: returns further Keras callbacks. After a kill they hear `on_epoch_begin` and
+            `on_epoch_end` again for the epochs that are done, before the weights are restored.
     """
 
     name: str

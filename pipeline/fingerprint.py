@@ -16,6 +16,8 @@ from ..components import filesystem
 from ..components.component import Component
 from .source_code import SourceCode
 
+BASELINE = "baseline"
+
 Fingerprint = dict[str, Any]
 
 
@@ -97,7 +99,9 @@ def differences(
     if old.get("source") != new["source"]:
         found.append(f"source {old.get('source')} → {new['source']}")
     found += _changed("data file ", old.get("data", {}), new["data"])
-    before, after = old.get("inputs", {}), new.get("inputs", {})
+    before, after = dict(old.get("inputs", {})), dict(new.get("inputs", {}))
+    baselines = before.pop(BASELINE, None), after.pop(BASELINE, None)
+    known = len(found)
     for name in sorted(before.keys() | after.keys()):
         if name not in before:
             found.append(f"input {name} is new{_from(name, producers)}")
@@ -105,13 +109,21 @@ def differences(
             found.append(f"input {name} is gone")
         elif before[name] != after[name] or after[name] is None:
             found.append(f"input {name} changed{_from(name, producers)}")
+    # Another model has another baseline: that alone is worth no words.
+    if len(found) == known and baselines[0] != baselines[1]:
+        found.append("another last blessed model")
     return found
 
 
 def reason(changes: list[str]) -> str:
-    """Joins differences into the reason of a miss: the first two, and how many more."""
-    more = f" and {len(changes) - 2} more" if len(changes) > 2 else ""
-    return f"miss: {'; '.join(changes[:2])}{more}"
+    """Joins differences into the reason of a miss: two at most, and how many more.
+
+    Inputs change as a consequence of what the stages before show, so they are named last.
+    """
+    own = [change for change in changes if not change.startswith("input ")]
+    shown = own[:2] or changes[:1]
+    more = f" and {len(changes) - len(shown)} more" if len(changes) > len(shown) else ""
+    return f"miss: {'; '.join(shown)}{more}"
 
 
 def _changed(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -375,7 +375,8 @@ class MetadataStore:
     def with_fingerprint(self, method: str, component: str, fingerprint: str) -> list[Execution]:
         """Returns a method's executions with a fingerprint, in any state, the newest first."""
         rows = self._rows(
-            f"{_EXECUTION} {_IN_PIPELINE} WHERE e.type = ? AND e.fingerprint = ? ORDER BY e.id DESC",
+            f"{_EXECUTION} {_IN_PIPELINE} WHERE e.type = ? AND e.fingerprint = ? "
+            "ORDER BY e.id DESC",
             method,
             component,
             fingerprint,
@@ -503,6 +504,4 @@ def _execution(row: tuple[Any, ...]) -> Execution:
 
 
 def _artifact(row: tuple[Any, ...]) -> ArtifactRecord:
-    return ArtifactRecord(
-        row[0], row[1], row[2], json.loads(row[3]), row[4], row[5], row[6] / 1000
-    )
+    return ArtifactRecord(row[0], row[1], row[2], json.loads(row[3]), row[4], row[5], row[6] / 1000)

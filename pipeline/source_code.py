@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import dis
 import enum
 import functools
 import hashlib
@@ -18,7 +19,7 @@ import os
 import sys
 import sysconfig
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 PACKAGE = __name__.split(".", maxsplit=1)[0]
@@ -37,7 +38,15 @@ class _File:
     label: str
     package: str
     tree: ast.Module
-    bindings: dict[str, list[ast.stmt]]
+
+    @functools.cached_property
+    def bindings(self) -> dict[str, list[ast.stmt]]:
+        """Module-level statements by the names that they bind."""
+        found: dict[str, list[ast.stmt]] = {}
+        for statement in self.tree.body:
+            for name in dict.fromkeys(_names(statement, stored=True)):
+                found.setdefault(name, []).append(statement)
+        return found
 
     @functools.cached_property
     def digest(self) -> str:
@@ -46,7 +55,7 @@ class _File:
     @functools.cached_property
     def imports(self) -> list[ast.Import | ast.ImportFrom]:
         return [
-            node for node in _executed(self.tree) if isinstance(node, ast.Import | ast.ImportFrom)
+            node for node in ast.walk(self.tree) if isinstance(node, ast.Import | ast.ImportFrom)
         ]
 
 
@@ -153,6 +162,9 @@ class SourceCode:
                 f"{name!r} takes functions whose source file can be read. Received: {value!r}"
             )
         outermost = value.__qualname__.split(".")[0]
+        if outermost == "<lambda>":
+            content = vars(sys.modules[value.__module__])
+            outermost = next((key for key, entry in content.items() if entry is value), outermost)
         if outermost in file.bindings:
             self._add_symbol(file, outermost, code)
             return f"{file.label}:{outermost}"
@@ -186,11 +198,12 @@ class SourceCode:
                 self._follow(file, node, code)
 
     def _follow(self, file: _File, node: ast.AST, code: dict[str, str]) -> None:
-        for part in _executed(node):
+        for part in ast.walk(node):
             if isinstance(part, ast.Import | ast.ImportFrom):
                 self._add_import(file, part, None, code)
-            elif isinstance(part, ast.Name) and part.id in file.bindings:
-                self._add_symbol(file, part.id, code)
+        for name in dict.fromkeys(_names(node, stored=False)):
+            if name in file.bindings:
+                self._add_symbol(file, name, code)
 
     def _add_import(
         self,
@@ -256,28 +269,29 @@ class SourceCode:
     def _read(self, module: str) -> _File | None:
         """Reads a module's file; `None` if it is not one of the project or of a user's own."""
         top, _, below = module.partition(".")
+        if top not in self._roots and not self._is_library(module):
+            package = getattr(sys.modules.get(top), "__path__", None)
+            self._roots[top] = next(iter(package)) if package else ""
         path, root = None, self._roots.get(top)
-        if root is not None:
+        if root:
             stem = os.path.join(root, *below.split(".")) if below else root
             candidates = [os.path.join(stem, "__init__.py"), f"{stem}.py"]
             path = next((name for name in candidates if os.path.isfile(name)), None)
-        elif module in sys.modules and not self._is_library(module):
+        elif root is not None and module in sys.modules:
             path = sys.modules[module].__file__
-            if not below:
-                self._roots[top] = os.path.splitext(path)[0].removesuffix(f"{os.sep}__init__")
         if path is None:
             return None
         with open(path, "rb") as reader:
             tree = ast.parse(reader.read(), filename=path)
         is_package = os.path.basename(path) == "__init__.py"
+        tree = _WithoutTypeChecking().visit(tree)
         _strip(tree, is_package)
-        root = self._roots.get(top, path)
-        inside = os.path.relpath(path, root if top == PACKAGE else os.path.dirname(root))
+        base = root if top == PACKAGE and root else os.path.dirname(root or path)
+        inside = os.path.relpath(path, base)
         return _File(
             label=inside.replace(os.sep, "/"),
             package=module if is_package else module.rpartition(".")[0],
             tree=tree,
-            bindings=_bindings(tree),
         )
 
 
@@ -300,7 +314,10 @@ def _strip(tree: ast.Module, is_package: bool) -> None:
                 and isinstance(first.value, ast.Constant)
                 and isinstance(first.value.value, str)
             ):
-                node.body = node.body[1:]
+                empty = (
+                    [] if isinstance(node, ast.Module) else [ast.copy_location(ast.Pass(), first)]
+                )
+                node.body = node.body[1:] or empty
     if is_package:
         tree.body = [
             node
@@ -313,39 +330,36 @@ def _strip(tree: ast.Module, is_package: bool) -> None:
         ]
 
 
-def _executed(node: ast.AST) -> Iterator[ast.AST]:
-    """Walks a syntax tree without the parts that only type checkers read."""
-    waiting: list[ast.AST] = [node]
+class _WithoutTypeChecking(ast.NodeTransformer):
+    """Removes what only type checkers read."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        if getattr(node.test, "id", getattr(node.test, "attr", "")) != "TYPE_CHECKING":
+            return node
+        return node.orelse or ast.copy_location(ast.Pass(), node)
+
+
+def _names(node: ast.AST, stored: bool) -> Iterator[str]:
+    """Yields the module-level names that a syntax tree binds, or those that it uses.
+
+    The compiler knows which names are local to a function or a comprehension.
+    """
+    code: types.CodeType
+    if isinstance(node, ast.expr):
+        code = compile(ast.Expression(node), "<names>", "eval", dont_inherit=True)
+    else:
+        whole = ast.Module(body=[node], type_ignores=[])  # type: ignore[list-item]
+        code = compile(whole, "<names>", "exec", dont_inherit=True)
+    wanted = ("STORE_NAME", "STORE_GLOBAL") if stored else ("LOAD_NAME", "LOAD_GLOBAL")
+    waiting = [code]
     while waiting:
         part = waiting.pop()
-        yield part
-        children: Iterable[ast.AST] = ast.iter_child_nodes(part)
-        if isinstance(part, ast.If):
-            test = part.test
-            if getattr(test, "id", getattr(test, "attr", "")) == "TYPE_CHECKING":
-                children = part.orelse
-        waiting.extend(children)
-
-
-def _bindings(tree: ast.Module) -> dict[str, list[ast.stmt]]:
-    """Returns the module-level statements by the names that they bind."""
-    found: dict[str, list[ast.stmt]] = {}
-    for statement in tree.body:
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.setdefault(statement.name, []).append(statement)
-            continue
-        for node in _executed(statement):
-            names: list[str] = []
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                names = [alias.asname or alias.name.split(".")[0] for alias in node.names]
-            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                names = [node.id]
-            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                names = [node.name]
-            for name in names:
-                if statement not in found.setdefault(name, []):
-                    found[name].append(statement)
-    return found
+        for instruction in dis.get_instructions(part):
+            if instruction.opname in wanted:
+                yield str(instruction.argval)
+        if not stored:
+            waiting += [entry for entry in part.co_consts if isinstance(entry, types.CodeType)]
 
 
 def _imported_from(node: ast.Import | ast.ImportFrom, alias: ast.alias, package: str) -> str:

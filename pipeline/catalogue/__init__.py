@@ -35,7 +35,7 @@ def names() -> list[str]:
     return list(_METHODS)
 
 
-def method(name: str) -> Method:
+def find(name: str) -> Method:
     """Returns a method's entry.
 
     Args:

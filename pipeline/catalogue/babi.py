@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,7 +10,7 @@ import pydantic
 
 from ...components.component import Parameters
 from ...components.data.babi.options import FilesOptions, TransformOptions
-from ...components.data.babi.simulator import SimulatorParameters
+from ...components.data.babi.simulator_parameters import SimulatorParameters
 from .method import Method, PaperFigure, Source
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ class TrainerOptions(Parameters):
     epochs: int = pydantic.Field(60, ge=1, description="passes over the training questions")
     batch_size: int = pydantic.Field(32, ge=1, description="questions a step")
     learning_rate: float = pydantic.Field(0.01, gt=0, description="of Adam, decayed to 0")
+    workers: int = pydantic.Field(
+        2, ge=1, description="tasks trained side by side: one small model does not fill two cores"
+    )
 
 
 def read_simulated(parameters: SimulatorParameters, data_dir: str | None) -> Any:
@@ -92,9 +96,10 @@ def memory_network_fit(
     def build():
         import keras
 
-        features = parsing.features_of(data, "train", task)
+        features, questions = parsing.features_and_count(data, "train", task)
         if not parameters.ngrams:
             features = [feature for feature in features if feature <= words]
+        steps = parameters.epochs * math.ceil(questions / parameters.batch_size)
         model = MemoryNetwork(
             vocabulary_size=words + ngrams,
             words=words,
@@ -104,14 +109,16 @@ def memory_network_fit(
             nonlinear=parameters.nonlinear,
             margin=parameters.margin,
         )
-        model.compile(optimizer=keras.optimizers.Adam(parameters.learning_rate))
+        decay = keras.optimizers.schedules.CosineDecay(parameters.learning_rate, steps)
+        # XLA on a CPU compiles once a bucket of story lengths, which costs more than it saves.
+        model.compile(optimizer=keras.optimizers.Adam(decay), jit_compile=False)
         return model
 
     def batches(split, seed=None):
         found = parsing.batches(data, split, parameters.batch_size, task, seed)
         return found.map(parsing.model_inputs)
 
-    has_eval = data.splits.get("eval", 0) > 0
+    has_eval = data.splits.get("eval", 0) > 0 and parsing.features_and_count(data, "eval", task)[1]
     return Fit(
         name=name,
         build=build,
@@ -128,7 +135,7 @@ def router_fit(parameters: TrainerOptions, data: TransformedData) -> Fit:
 
     from ...components.data.babi import parsing
     from ...components.training import Fit
-    from ...models.memory_network import TaskRouter
+    from ...models.memory_network.task_router import TaskRouter
 
     vocabulary_size = len(data.asset("words")) + len(data.asset("ngrams"))
 
@@ -140,6 +147,7 @@ def router_fit(parameters: TrainerOptions, data: TransformedData) -> Fit:
             optimizer=keras.optimizers.Adam(0.02),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
+            jit_compile=False,
         )
         return model
 
@@ -306,5 +314,7 @@ METHOD = Method(
         "example_gen.test_questions": 40,
         "trainer.epochs": 2,
         "trainer.embedding_dim": 8,
+        "trainer.adaptive": False,
+        "trainer.workers": 1,
     },
 )

@@ -1,0 +1,171 @@
+"""Asks a pushed model: loads the SavedModel that is served, and nothing of the method's code."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import click
+
+from ..components import filesystem, pusher_versions
+from .catalogue.method import Method
+from .root import Root
+
+
+def served_version(root: Root, model_name: str) -> str:
+    """Returns the folder of the version that is served: the pinned one, else the newest.
+
+    Raises:
+        FileNotFoundError: no version was pushed.
+    """
+    version = pusher_versions.current_version(root.serving, model_name)
+    if version is None:
+        raise FileNotFoundError(
+            f"No model of {model_name} was pushed into this root. Make one with: methodical run "
+            f"{model_name} --root {root.path}"
+        )
+    return filesystem.join(root.serving, model_name, str(version))
+
+
+def predict(folder: str, inputs: Mapping[str, bytes]) -> dict[str, Any]:
+    """Runs the signature `serving_default` of a SavedModel on one example.
+
+    ```python
+    predict("serving/babi/1", {"story": b"Mary went to the garden.", "question": b"Where is Mary?"})
+    ```
+
+    Args:
+        folder: string. The SavedModel's folder.
+        inputs: one value by input name, as given on the command line; for an input that is not
+            text, JSON.
+
+    Returns:
+        JSON values by output name.
+
+    Raises:
+        ValueError: an input is missing, unknown, or not of the signature's type.
+    """
+    import tensorflow as tf
+
+    model = tf.saved_model.load(folder)
+    signature = model.signatures["serving_default"]
+    specs = signature.structured_input_signature[1]
+    if set(specs) != set(inputs):
+        raise ValueError(
+            f"The model takes the inputs {', '.join(sorted(specs))}. "
+            f"Received: {', '.join(sorted(inputs))}"
+        )
+    tensors = {}
+    for name, spec in specs.items():
+        value: Any = inputs[name]
+        if spec.dtype != tf.string:
+            try:
+                value = json.loads(value)
+            except ValueError as error:
+                raise ValueError(
+                    f"--{name} takes JSON of type {spec.dtype.name}. Received: {value.decode()!r}"
+                ) from error
+        try:
+            tensors[name] = tf.constant([value], dtype=spec.dtype)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"--{name} takes {spec.dtype.name}. Received: {value!r}") from error
+    outputs = signature(**tensors)
+    return {name: _plain(outputs[name][0].numpy()) for name in sorted(outputs)}
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return value
+
+
+def read_input(text: str) -> bytes:
+    """Returns an input as given: text, `@file`, or `-` for standard input.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    if text == "-":
+        return sys.stdin.buffer.read()
+    if text.startswith("@"):
+        try:
+            with open(text[1:], "rb") as reader:
+                return reader.read()
+        except OSError as error:
+            raise ValueError(f"{text[1:]} cannot be read: {error.strerror}") from error
+    return text.encode()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps back what TensorFlow says while it loads, and shows it after an error."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        faulthandler.enable(saved)
+        try:
+            yield
+        except BaseException:
+            said.seek(0)
+            os.write(saved, said.read())
+            raise
+        finally:
+            faulthandler.disable()
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+def predict_command(
+    method: Method, root_option: Callable[[Any], Any], json_option: Callable[[Any], Any]
+) -> click.Command:
+    """Returns the command `methodical predict METHOD`, with an option for each input."""
+
+    def command(root: str, as_json: bool, **inputs: str) -> None:
+        place = Root(root)
+        try:
+            values = {name: read_input(text) for name, text in inputs.items()}
+            folder = served_version(place, method.name)
+            with _quiet():
+                outputs = predict(folder, values)
+        except FileNotFoundError as error:
+            click.echo(f"Error: {error}", err=True)
+            raise SystemExit(1) from error
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+        version = folder.replace(os.sep, "/").rpartition("/")[2]
+        if as_json:
+            document = {"method": method.name, "version": int(version), "outputs": outputs}
+            click.echo(json.dumps(document, indent=1, ensure_ascii=False))
+            return
+        for name, value in outputs.items():
+            click.echo(f"{name:<20} {_shown(value)}")
+        click.echo(f"{'model':<20} {folder}")
+
+    command.__doc__ = (
+        f"Ask the pushed model of {method.name}.\n\nA value of `@FILE` is read from a file, `-` "
+        "from standard input."
+    )
+    built: Callable[..., None] = command
+    for name, text in reversed(list(method.predict_inputs.items())):
+        built = click.option(f"--{name.replace('_', '-')}", name, required=True, help=text)(built)
+    return click.command(method.name)(root_option(json_option(built)))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        entries = [_shown(entry) for entry in value if entry != ""]
+        separator = ("\n" + " " * 21) if any(" " in entry for entry in entries) else ", "
+        return separator.join(entries)
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,169 @@
+"""The results page: our numbers beside the papers', as the runs of some roots gave them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import catalogue, run_record
+from .history import open_store
+from .metadata_store import MetadataStore
+from .root import Root
+from .run_record import Record
+
+
+def collect(paths: Sequence[str]) -> list[Record]:
+    """Returns the records of all runs that have an evaluation, the oldest first.
+
+    A run whose evaluation came from the cache repeats an earlier one's result and is left out.
+    `minutes` are those that the run's executions took, also the cached ones when they ran.
+
+    Args:
+        paths: pipeline roots.
+
+    Raises:
+        FileNotFoundError: a root has no run.
+    """
+    found = []
+    for path in paths:
+        root = Root(path)
+        with open_store(root) as store:
+            ids = [run.id for run in store.runs()]
+            minutes = {run_id: _minutes(store, run_id) for run_id in ids}
+        seen: set[Any] = set()
+        for run_id in reversed(ids):
+            record = run_record.read(run_id, root)
+            if record is None or not record["metrics"]:
+                continue
+            evaluator = _stage(record, "Evaluator")
+            if evaluator.get("execution_id") in seen:
+                continue
+            seen.add(evaluator.get("execution_id"))
+            settings = _settings(record)
+            found.append({**record, "settings": settings, "minutes": minutes[run_id]})
+    return found
+
+
+def _minutes(store: MetadataStore, run_id: str) -> float:
+    used = store.executions_of_run(run_id)
+    return sum(execution.properties.get("seconds", 0.0) for execution in used) / 60
+
+
+def markdown(records: Sequence[Record]) -> str:
+    """Returns the page: a section a method, its runs, and the main metric by slice.
+
+    Args:
+        records: from `collect`.
+    """
+    parts = ["# Results", "", "Written by `methodical results` from the records of the runs."]
+    for name in dict.fromkeys(record["method"] for record in records):
+        of_method = [record for record in records if record["method"] == name]
+        parts += ["", f"## {name}: {of_method[0]['title']}", "", *_paper(name)]
+        parts += [*_runs(of_method), "", *_by_slice(of_method)]
+    return "\n".join(parts).rstrip()
+
+
+def _paper(name: str) -> list[str]:
+    return [catalogue.find(name).paper, ""] if name in catalogue.names() else []
+
+
+def _stage(record: Record, component: str) -> Mapping[str, Any]:
+    return next((stage for stage in record["stages"] if stage["component"] == component), {})
+
+
+def _settings(record: Record) -> dict[str, Any]:
+    """Returns the parameters of a run that differ from their defaults, by `component.parameter`."""
+    if record["method"] not in catalogue.names():
+        return {}
+    from .build import build_pipeline
+    from .plan import snake_case
+
+    method = catalogue.find(record["method"])
+    if record["source"] not in method.sources:
+        return {}
+    found = {}
+    for component in build_pipeline(method, record["source"]):
+        defaults = component.parameters.model_dump(mode="json")
+        for name, value in _stage(record, component.name).get("parameters", {}).items():
+            if defaults.get(name) != value:
+                found[f"{snake_case(component.name)}.{name}"] = value
+    return found
+
+
+def _runs(records: Sequence[Record]) -> list[str]:
+    lines = [
+        "| | data | settings | seed | split | examples | metric | ours | column | verdict "
+        "| minutes | machine |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for number, record in enumerate(records, 1):
+        metrics, machine = record["metrics"], record["machine"]
+        data = record["source"]
+        if record["data_dir"]:
+            data += f" `{record['data_dir'].rstrip('/').rpartition('/')[2]}`"
+        settings = ", ".join(f"`{name}={value}`" for name, value in record["settings"].items())
+        seed = _stage(record, "Trainer").get("parameters", {}).get("seed", "")
+        main = metrics.get("main", "")
+        value = metrics.get("metrics", {}).get(main)
+        cells = [
+            number, data, settings or "defaults", seed, metrics.get("split", ""),
+            metrics.get("examples", ""), main, _number(value), metrics.get("column") or "",
+            record["verdicts"].get("Evaluator", ""), f"{record['minutes']:.1f}",
+            f"{machine.get('cores')} cores, {machine.get('memory_gib')} GiB, "
+            f"{machine.get('processor')}",
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    return lines
+
+
+def _by_slice(records: Sequence[Record]) -> list[str]:
+    """Returns the main metric by slice: a column a run, then the paper's columns."""
+    main = records[-1]["metrics"].get("main", "")
+    figures = records[-1]["metrics"].get("paper", [])
+    columns = list(
+        dict.fromkeys(figure["column"] for figure in figures if figure["metric"] == main)
+    )
+    rows: dict[str, list[str]] = {}
+    keys: list[tuple[str, Mapping[str, str]]] = []
+    for record in records:
+        for entry in record["metrics"].get("slices", []):
+            label = ", ".join(f"{name} {value}" for name, value in entry["slice"].items())
+            if label not in rows:
+                rows[label] = []
+                keys.append((label, entry["slice"]))
+    keys.append(("all", {}))
+    headings = [f"run {number}" for number in range(1, len(records) + 1)]
+    headings += [f"paper {column}" for column in columns]
+    lines = [
+        f"{main} by slice:",
+        "",
+        f"| | {' | '.join(headings)} |",
+        "|---" * (len(headings) + 1) + "|",
+    ]
+    for label, key in keys:
+        cells = [_number(_value(record["metrics"], main, key)) for record in records]
+        for column in columns:
+            match = [
+                figure["value"]
+                for figure in figures
+                if figure["metric"] == main
+                and figure["column"] == column
+                and dict(figure["slice"]) == dict(key)
+            ]
+            cells.append(_number(match[0]) if match else "")
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    remarks = dict.fromkeys(figure["remark"] for figure in figures if figure.get("remark"))
+    return [*lines, *[f"\n{remark}" for remark in remarks]]
+
+
+def _value(metrics: Mapping[str, Any], main: str, key: Mapping[str, str]) -> float | None:
+    if not key:
+        return metrics.get("metrics", {}).get(main)
+    for entry in metrics.get("slices", []):
+        if dict(entry["slice"]) == dict(key):
+            return entry["metrics"].get(main)
+    return None
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

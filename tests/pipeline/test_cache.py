@@ -1,0 +1,188 @@
+"""What is cached and why not: the fingerprint of an execution."""
+
+import os
+import pathlib
+
+import pytest
+
+HIT = "same input, same code"
+
+
+def test_first_run_then_all_cached(toy, reasons, states):
+    first = toy.run()
+    assert first["exit_code"] == 0
+    assert set(reasons(first).values()) == {"first run"}
+    again = toy.run()
+    assert set(states(again).values()) == {"cached"}
+    assert set(reasons(again).values()) == {HIT}
+    assert again["metrics"]["metrics"] == {"total": 62}
+    assert [entry["execution_id"] for entry in again["stages"]] == [1, 2, 3]
+
+
+def test_parameter_names_its_values_and_what_follows_its_maker(toy, reasons):
+    toy.run()
+    assert reasons(toy.run({"Trainer": {"epochs": 3}})) == {
+        "ExampleGen": HIT,
+        "Trainer": "miss: parameter epochs 2 → 3",
+        "Evaluator": "miss: input model changed (Trainer ran again)",
+    }
+    # Back to the first settings: all three are still there.
+    assert set(reasons(toy.run()).values()) == {HIT}
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("helper.py", "# twice", "# two times"),
+        ("helper.py", "value + value", "( value\n        + value )"),
+        ("helper.py", "Doubles.", "Returns the double."),
+        ("stages.py", "import json, os", "# a comment\nimport json, os"),
+        ("method.py", "SCALE = 10", "SCALE = 10\nUNUSED = 1"),
+        ("method.py", "\n\n\ndef fits", "\n\n\ndef unused():\n    return 3\n\n\ndef fits"),
+    ],
+)
+def test_comments_formatting_and_unused_code_do_not_count(toy, reasons, name, old, new):
+    toy.run()
+    toy.edit(name, old, new)
+    assert set(reasons(toy.run()).values()) == {HIT}
+
+
+def test_lazily_imported_module_counts(toy, reasons):
+    toy.run()
+    toy.edit("helper.py", "value + value", "2 * value")
+    found = reasons(toy.run())
+    # stages.py imports the helper inside a function, so it is part of all three components.
+    assert {text.replace(toy.package, "toy") for text in found.values()} == {
+        "miss: toy/helper.py changed",
+        "miss: toy/helper.py changed and 1 more",
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "symbol"),
+    [
+        ("range(count)", "range(1, count + 1)", "numbers"),
+        ("SCALE = 10", "SCALE = 11", "SCALE"),
+        ("value * SCALE", "value * SCALE + 0", "scaled"),
+        ('{"total": "a number"}', '{"total": "another"}', None),
+        ('"paper"', '"other"', "column"),
+    ],
+)
+def test_catalogue_file_counts_by_symbol(toy, reasons, old, new, symbol):
+    toy.run()
+    toy.edit("method.py", old, new)
+    if symbol is None:
+        toy.main.method.METRICS["total"] = "another"
+    found = {name: text.replace(toy.package, "toy") for name, text in reasons(toy.run()).items()}
+    maker = {"numbers": "ExampleGen", "SCALE": "Trainer", "scaled": "Trainer"}.get(
+        symbol, "Evaluator"
+    )
+    expected = f"toy/method.py:{symbol}" if symbol else "function metrics"
+    assert found[maker] == f"miss: {expected} changed"
+    names = ["ExampleGen", "Trainer", "Evaluator"]
+    for name in names[: names.index(maker)]:
+        assert found[name] == HIT
+    for name in names[names.index(maker) + 1 :]:
+        assert "ran again" in found[name]
+
+
+def test_data_files_count_by_content(toy, reasons):
+    data = pathlib.Path(toy.root + "-data.txt")
+    data.write_text("1\n2\n")
+    toy.run(data_dir=str(data))
+    os.utime(data, (1, 1))
+    assert set(reasons(toy.run(data_dir=str(data))).values()) == {HIT}
+    data.write_text("1\n3\n")
+    changed = toy.run(data_dir=str(data))
+    assert reasons(changed)["ExampleGen"] == f"miss: data file {data.name} changed"
+    assert changed["metrics"]["metrics"]["total"] == 82
+
+
+def test_source_counts(toy, reasons):
+    toy.run()
+    assert reasons(toy.run(source="other"))["ExampleGen"] == "miss: source counted → other"
+
+
+def test_no_cache_and_from_stage(toy, reasons, states):
+    toy.run()
+    assert set(reasons(toy.run(use_cache=False)).values()) == {"--no-cache"}
+    again = toy.run(from_stage="trainer")
+    assert states(again) == {"ExampleGen": "cached", "Trainer": "done", "Evaluator": "done"}
+    assert reasons(again)["Evaluator"] == "--from-stage trainer"
+
+
+def test_to_stage_runs_only_what_it_needs(toy, states, reasons):
+    record = toy.run(to_stage="Trainer")
+    assert states(record) == {"ExampleGen": "done", "Trainer": "done", "Evaluator": "skipped"}
+    assert reasons(record)["Evaluator"] == "--to-stage trainer"
+    assert states(toy.run())["Trainer"] == "cached"
+
+
+def test_dry_run_tells_and_writes_nothing(toy, states, reasons):
+    planned = toy.runner().plan()
+    assert not os.path.exists(toy.root)
+    assert set(states(planned).values()) == {"would run"}
+    toy.run()
+    before = sorted(os.listdir(toy.root)), toy.files()
+    planned = toy.runner({"Trainer": {"epochs": 9}}).plan()
+    assert states(planned) == {
+        "ExampleGen": "cached",
+        "Trainer": "would run",
+        "Evaluator": "would run",
+    }
+    assert reasons(planned)["Trainer"] == "miss: parameter epochs 2 → 9"
+    assert reasons(planned)["Evaluator"] == "miss: input model changed (Trainer ran again)"
+    assert (sorted(os.listdir(toy.root)), toy.files()) == before
+
+
+def damaged(path, how):
+    if how == "altered":
+        with open(path, "r+b") as writer:
+            writer.write(b"9")
+    elif how == "truncated":
+        os.truncate(path, 1)
+    else:
+        os.remove(path)
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("altered", "was altered"),
+        ("truncated", "has another size"),
+        ("removed", "is missing"),
+    ],
+)
+def test_damaged_artifact_is_found_and_made_again(toy, reasons, states, how, says):
+    first = toy.run()
+    path = os.path.join(toy.artifact(first, "Trainer", "model"), "Format-Keras", "toy.json")
+    damaged(path, how)
+    again = toy.run()
+    assert reasons(again) == {
+        "ExampleGen": HIT,
+        "Trainer": f"miss: artifact model: Format-Keras/toy.json {says}",
+        "Evaluator": "miss: input model changed (Trainer ran again)",
+    }
+    assert again["metrics"]["metrics"] == first["metrics"]["metrics"]
+    assert set(states(toy.run()).values()) == {"cached"}
+
+
+def test_baseline_is_the_last_blessed_older_model_and_stays_cached(toy, states, get_stage):
+    assert toy.run()["metrics"]["before"] is None
+    second = toy.run({"Trainer": {"epochs": 5}})
+    assert second["metrics"]["before"] == 62
+    assert get_stage(second, "Evaluator")["inputs"] == {"model": 4, "baseline": 3}
+    assert set(states(toy.run({"Trainer": {"epochs": 5}})).values()) == {"cached"}
+    assert set(states(toy.run()).values()) == {"cached"}
+    # One that is not blessed is no baseline, nor is one of another source.
+    bad = {"Trainer": {"epochs": 6}, "Evaluator": {"min_value": 1000.0}}
+    assert toy.run(bad)["exit_code"] == 4
+    assert toy.run({"Trainer": {"epochs": 7}})["metrics"]["before"] == 65
+    assert toy.run({"Trainer": {"epochs": 7}}, source="other")["metrics"]["before"] is None
+
+
+def test_moved_root_stays_cached(toy, states):
+    toy.run()
+    os.rename(toy.root, toy.root + "-moved")
+    toy.root += "-moved"
+    assert set(states(toy.run()).values()) == {"cached"}

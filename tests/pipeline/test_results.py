@@ -1,0 +1,58 @@
+"""The results page."""
+
+import pytest
+from methodical.pipeline import results
+from methodical.pipeline.metadata_store import MetadataStore
+
+
+@pytest.fixture
+def record():
+    return {
+        "run_id": "r", "method": "toy", "title": "A toy", "source": "files",
+        "data_dir": "/data/en.tar.xz", "minutes": 1.5, "settings": {"trainer.epochs": 3},
+        "verdicts": {"Evaluator": "BLESSED"}, "machine": {"cores": 2, "memory_gib": 8.0},
+        "stages": [{"component": "Trainer", "parameters": {"seed": 5}}],
+        "metrics": {
+            "main": "accuracy", "split": "test", "examples": 40, "column": "AM",
+            "metrics": {"accuracy": 0.75},
+            "slices": [{"slice": {"task": "1"}, "count": 20, "metrics": {"accuracy": 0.5}}],
+            "paper": [
+                {"metric": "accuracy", "value": 0.9, "column": "AM", "slice": {"task": "1"},
+                 "remark": "other data"},
+                {"metric": "accuracy", "value": 0.8, "column": "AM", "slice": {}, "remark": ""},
+                {"metric": "loss", "value": 7.0, "column": "AM", "slice": {}, "remark": ""},
+            ],
+        },
+    }  # fmt: skip
+
+
+def test_page_has_runs_and_the_papers_numbers_beside_ours(record):
+    lines = results.markdown([record]).splitlines()
+    assert "## toy: A toy" in lines
+    run = next(line for line in lines if line.startswith("| 1 |"))
+    for cell in ("files `en.tar.xz`", "`trainer.epochs=3`", " 5 ", "0.75", "BLESSED", " 1.5 "):
+        assert cell in run
+    assert "| | run 1 | paper AM |" in lines
+    assert "| task 1 | 0.5 | 0.9 |" in lines
+    assert "| all | 0.75 | 0.8 |" in lines
+    assert "other data" in lines
+    assert "7" not in lines[-1]
+
+
+def test_collect_leaves_out_repeats_and_runs_without_metrics(toy):
+    toy.run()
+    toy.run()
+    toy.run({"Trainer": {"epochs": 9}})
+    toy.run({"Trainer": {"epochs": 10}}, to_stage="trainer")
+    found = results.collect([toy.root])
+    assert [record["metrics"]["metrics"]["total"] for record in found] == [62, 69]
+
+
+def test_minutes_are_those_of_the_executions(toy):
+    toy.run()
+    toy.run({"Evaluator": {"min_value": 1.0}})
+    found = results.collect([toy.root])
+    assert found[1]["stages"][1]["state"] == "cached"
+    with MetadataStore(f"{toy.root}/metadata.sqlite", read_only=True) as store:
+        took = [store.execution(number).properties["seconds"] for number in (1, 2, 4)]
+    assert found[1]["minutes"] == pytest.approx(sum(took) / 60)
