@@ -22,6 +22,10 @@ class BadDataError(Exception):
     """The data cannot be used: too many bad records, an empty split, anomalies."""
 
 
+HOW = {"changes_outputs": False}
+"""`json_schema_extra` of a parameter that says how the work is done and not what comes out."""
+
+
 class Parameters(pydantic.BaseModel):
     """Base of all parameters: unknown names and wrong types are errors, values do not change."""
 

@@ -1,0 +1,312 @@
+"""Evaluator: measures the trained models by slice, and blesses them or not."""
+
+from __future__ import annotations
+
+import json
+import math
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import pydantic
+
+from . import component, filesystem
+from .artifacts import (
+    Examples,
+    Model,
+    ModelBlessing,
+    ModelEvaluation,
+    TransformGraph,
+)
+from .component import BadDataError, Component, ExecutionContext, Stop
+from .evaluator_metrics import SlicedMeans
+from .transformed import TransformedData
+
+_REPORTED = 1000
+
+
+class Evaluator(Component):
+    """Measures the models on a split that they were not trained on.
+
+    The method's `evaluate` yields a row an example; rows are written to `examples.jsonl` and added
+    up as they come, so that memory does not grow with the number of examples. For every metric,
+    `evaluation.json` has
+
+    - `metrics`: the mean over the examples;
+    - `slices`: for every slice the mean over its examples, and how many there are (`count`);
+    - `mean_over_slices`: `{"slice": name, "metrics": …}` or `null`: the mean of the slices' means,
+      over the values of the *first* slice name. Where every slice is a task, this is what papers
+      call the mean accuracy: each task counts the same, however many examples it has.
+
+    The main figure, by which the model is blessed and compared, is that of the main metric in
+    `mean_over_slices` if there are slices, else in `metrics`. `main` names the metric, `main_value`
+    is the figure, `main_label` what the screen calls it: `mean accuracy` or `accuracy`. A value
+    that is missing or not finite is left out of the means and counted under `missing`.
+
+    The model is blessed if every check under `thresholds` passed: `min_value` (where given) and
+    `max_drop` (where there is an earlier blessed model as `baseline`). `baseline` is `null` where
+    there is none. `paper` has all of the paper's figures, with `ours` beside each that has a slice
+    and metric here; `column` names the paper's variant that is comparable, or is `null`.
+    """
+
+    INPUTS: ClassVar = {
+        "examples": Examples,
+        "transformed_examples": Examples,
+        "transform_graph": TransformGraph,
+        "model": Model,
+        "baseline": ModelEvaluation,
+    }
+    OPTIONAL_INPUTS: ClassVar = frozenset({"baseline"})
+    OUTPUTS: ClassVar = {"evaluation": ModelEvaluation, "blessing": ModelBlessing}
+    FUNCTIONS: ClassVar = {
+        "evaluate": "evaluate(models, data, split, parameters) yields one dict an example",
+        "metrics": "the metrics' names, each with its unit; the first is the main one",
+        "higher_is_better": "whether larger values of the main metric are better",
+        "slices": "names in the dicts by which metrics are sliced",
+        "paper_figures": "the paper's numbers",
+        "column": "column(Trainer's parameters) names the paper's column to compare with, or None",
+    }
+    OPTIONAL_FUNCTIONS: ClassVar = frozenset(
+        {"higher_is_better", "slices", "paper_figures", "column"}
+    )
+
+    class Parameters(component.Parameters):
+        """The Evaluator's own parameters.
+
+        Args:
+            split: the split to evaluate on; empty for `test` if there is one, else `eval`.
+            min_value: bound that the main figure must reach: from below if higher is better,
+                else from above. `None` for no bound.
+            max_drop: how much worse than the last blessed model's the main figure may be.
+        """
+
+        split: str = ""
+        min_value: float | None = None
+        max_drop: float = pydantic.Field(default=0.02, ge=0)
+
+    @staticmethod
+    def execute(context: ExecutionContext) -> None:
+        """Evaluates and writes the evaluation and the blessing."""
+        inputs, functions = context.inputs, context.functions
+        data = TransformedData(
+            inputs["transformed_examples"], inputs["transform_graph"], inputs["examples"]
+        )
+        split = chosen_split(context.parameters.split, data.splits)
+        means = SlicedMeans(functions["metrics"], functions.get("slices") or ())
+        _evaluate(context, data, split, means)
+        if not means.examples:
+            raise BadDataError(
+                f"`evaluate` must yield a row for each example. Received: none for the split "
+                f"{split!r} with {data.splits[split]} examples"
+            )
+        found = _evaluation(context, split, means)
+        blessed = found["blessed"]
+        context.outputs["evaluation"].write_json("evaluation.json", found)
+        context.outputs["evaluation"].properties.update(
+            split=split,
+            blessed=blessed,
+            main=found["main"],
+            main_value=found["main_value"],
+            metrics=found["metrics"],
+            mean_over_slices=found["mean_over_slices"],
+        )
+        blessing = context.outputs["blessing"]
+        blessing.properties["blessed"] = blessed
+        name = "BLESSED" if blessed else "NOT_BLESSED"
+        filesystem.open_file(blessing.path(name), "w").close()
+        context.counters.update(examples=means.examples, missing=sum(means.missing.values()))
+        context.summary = summary(found)
+        if not blessed:
+            failed = [check for check in found["thresholds"] if not check["passed"]]
+            context.stop = Stop(
+                "not_blessed",
+                f"The model is not blessed: {'; '.join(check['detail'] for check in failed)}. "
+                "Train it longer or otherwise, or set evaluator.min_value and evaluator.max_drop "
+                "to what is acceptable.",
+            )
+
+
+def chosen_split(wanted: str, splits: Mapping[str, int]) -> str:
+    """Returns the split to evaluate on.
+
+    Raises:
+        ValueError: there is no such split.
+        BadDataError: the split is empty.
+    """
+    split = wanted or ("test" if splits.get("test") else "eval")
+    if split not in splits:
+        raise ValueError(
+            "`evaluator.split` must be one of the splits of the examples: "
+            f"{', '.join(sorted(splits))}. Received: {split!r}"
+        )
+    if not splits[split]:
+        raise BadDataError(
+            f"The split {split!r} is empty: there is nothing to evaluate on. "
+            f"Received: {dict(splits)}"
+        )
+    return split
+
+
+def _evaluate(
+    context: ExecutionContext, data: TransformedData, split: str, means: SlicedMeans
+) -> None:
+    from .model_loading import load_models
+
+    models = load_models(context.inputs["model"])
+    expected = data.splits[split]
+    rows = context.functions["evaluate"](models, data, split, context.parameters)
+    path = context.outputs["evaluation"].path("examples.jsonl")
+    with filesystem.open_file(path, "w") as writer:
+        for row in rows:
+            means.add(row)
+            writer.write(json.dumps(_plain(row), ensure_ascii=False) + "\n")
+            if means.examples % _REPORTED == 0:
+                fraction = min(means.examples / expected, 1.0) if expected else None
+                context.progress(fraction, f"{means.examples:,} of {expected:,} examples")
+
+
+def _plain(value: Any) -> Any:
+    """Turns NumPy numbers, arrays and bytes into JSON values; what is not finite into null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _evaluation(context: ExecutionContext, split: str, means: SlicedMeans) -> dict[str, Any]:
+    functions = context.functions
+    main = next(iter(functions["metrics"]))
+    found: dict[str, Any] = {
+        "split": split,
+        "examples": means.examples,
+        "metrics": means.overall(),
+        "units": dict(functions["metrics"]),
+        "main": main,
+        "higher_is_better": functions.get("higher_is_better", True),
+        "mean_over_slices": means.mean_over_slices(),
+        "slices": means.slices(),
+        "missing": dict(means.missing),
+    }
+    found["main_value"] = main_value(found)
+    if found["main_value"] is None:
+        raise ValueError(
+            f"The main metric {main!r} must be a finite number in at least one row that "
+            f"`evaluate` yields. Received: {means.missing[main]} rows without"
+        )
+    found["main_label"] = f"mean {main}" if found["mean_over_slices"] else main
+    trained = types.SimpleNamespace(**context.inputs["model"].properties.get("parameters", {}))
+    column = functions.get("column")
+    found["column"] = column(trained) if column is not None else None
+    found["paper"] = _paper(functions.get("paper_figures") or (), found)
+    baseline = context.inputs.get("baseline")
+    found["baseline"] = None if baseline is None else _baseline(baseline, found)
+    found["thresholds"] = _thresholds(context.parameters, found)
+    found["blessed"] = all(check["passed"] for check in found["thresholds"])
+    return found
+
+
+def main_value(found: Mapping[str, Any]) -> float | None:
+    """Returns the main figure of an evaluation: over slices where there are some."""
+    sliced = found.get("mean_over_slices")
+    return (sliced["metrics"] if sliced else found["metrics"]).get(found["main"])
+
+
+def _paper(figures: Sequence[Any], found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    by_slice = {_key(row["slice"]): row["metrics"] for row in found["slices"]}
+    sliced = found["mean_over_slices"]
+    by_slice[()] = sliced["metrics"] if sliced else found["metrics"]
+    return [
+        {
+            "metric": figure.metric,
+            "value": figure.value,
+            "column": figure.column,
+            "slice": dict(figure.slice),
+            "remark": figure.remark,
+            "ours": by_slice.get(_key(figure.slice), {}).get(figure.metric),
+        }
+        for figure in figures
+    ]
+
+
+def _key(names: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, str(value)) for name, value in names.items()))
+
+
+def _baseline(artifact: ModelEvaluation, found: Mapping[str, Any]) -> dict[str, Any] | None:
+    before = artifact.read_json("evaluation.json")
+    return {
+        "metrics": before["metrics"],
+        "mean_over_slices": before["mean_over_slices"],
+        "slices": before["slices"],
+        "main": before["main"],
+        "main_value": before["main_value"],
+        "split": before["split"],
+        "uri": "/".join(artifact.uri.replace("\\", "/").rstrip("/").split("/")[-3:]),
+    }
+
+
+def _thresholds(parameters: Any, found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    label, value = found["main_label"], found["main_value"]
+    sign = 1.0 if found["higher_is_better"] else -1.0
+    checks = []
+    if parameters.min_value is not None:
+        bound = parameters.min_value
+        wanted = "at least" if sign > 0 else "at most"
+        checks.append(
+            {
+                "check": "min_value",
+                "passed": sign * value >= sign * bound,
+                "detail": f"{label} {value:.4g} must be {wanted} {bound:.4g}",
+            }
+        )
+    before = found["baseline"]
+    if before is not None and before["main"] == found["main"] and before["main_value"] is not None:
+        drop = sign * (before["main_value"] - value)
+        detail = (
+            f"{label} {value:.4g} may be at most {parameters.max_drop:.4g} worse than the last "
+            f"blessed model's {before['main_value']:.4g}"
+        )
+        # A drop of exactly the bound must not fail by the last bit of a subtraction.
+        passed = drop <= parameters.max_drop + 1e-12
+        checks.append({"check": "max_drop", "passed": passed, "detail": detail})
+    return checks
+
+
+def summary(found: Mapping[str, Any]) -> str:
+    """Returns the line for the screen: figure, paper, last blessed model, worst slice."""
+    main, column = found["main"], found["column"]
+    parts = [f"{found['main_label']} {found['main_value']:.3f}"]
+    paper = [
+        figure["value"]
+        for figure in found["paper"]
+        if figure["column"] == column and figure["metric"] == main and not figure["slice"]
+    ]
+    if paper:
+        parts.append(f"paper {paper[0]:.3g}")
+    before = found["baseline"]
+    if before is None:
+        parts.append("no baseline yet")
+    elif before["main"] != main or before["main_value"] is None:
+        parts.append(f"last blessed model has no {main}")
+    else:
+        parts.append(f"last blessed {before['main_value']:.3f}")
+    line = ", ".join(parts)
+    sliced = found["mean_over_slices"]
+    if sliced:
+        rows = [
+            row
+            for row in found["slices"]
+            if list(row["slice"]) == [sliced["slice"]] and row["metrics"][main] is not None
+        ]
+        pick = min if found["higher_is_better"] else max
+        worst = pick(rows, key=lambda row: row["metrics"][main])
+        name = sliced["slice"]
+        line += f"   worst {name} {worst['slice'][name]}: {worst['metrics'][main]:.3g}"
+    return line

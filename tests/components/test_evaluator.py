@@ -1,0 +1,236 @@
+import dataclasses
+import json
+import os
+import pathlib
+
+import pytest
+from methodical.components.artifacts import (
+    Examples,
+    Model,
+    ModelBlessing,
+    ModelEvaluation,
+    TransformGraph,
+)
+from methodical.components.component import BadDataError, ExecutionContext
+from methodical.components.evaluator import Evaluator
+from methodical.components.evaluator_metrics import SlicedMeans
+
+# Task 1: 1, 1, 0 -> 2/3; task 2: 0 -> 0; task 10: 1 -> 1. Over rows 3/5, over tasks 5/9.
+ROWS = [
+    {"accuracy": 1, "loss": 0.5, "task": "1", "details": {"answer": "kitchen"}},
+    {"accuracy": 1, "loss": None, "task": "1", "details": {}},
+    {"accuracy": 0, "loss": 1.5, "task": "1", "details": {}},
+    {"accuracy": 0, "loss": float("nan"), "task": "2", "details": {}},
+    {"accuracy": 1, "loss": 4.0, "task": "10", "details": {}},
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    metric: str
+    value: float
+    column: str
+    slice: dict = dataclasses.field(default_factory=dict)
+    remark: str = ""
+
+
+@pytest.fixture
+def evaluated(tmp_path):
+    def run(rows=ROWS, baseline=None, functions=None, splits=None, **parameters):
+        folder = tmp_path / f"run{len(os.listdir(tmp_path))}"
+        outputs = {
+            "evaluation": ModelEvaluation(f"{folder}/Evaluator/7/evaluation"),
+            "blessing": ModelBlessing(f"{folder}/Evaluator/7/blessing"),
+        }
+        for output in outputs.values():
+            os.makedirs(output.uri)
+        examples = Examples("none", {"splits": splits or {"train": 9, "eval": len(rows)}})
+        inputs = {
+            "examples": examples,
+            "transformed_examples": examples,
+            "transform_graph": TransformGraph("none"),
+            "model": Model("none", {"fits": [], "parameters": {"hops": 2}}),
+        }
+        if baseline is not None:
+            inputs["baseline"] = baseline
+        seen = {}
+
+        def evaluate(models, data, split, parameters):
+            seen.update(models=models, split=split)
+            yield from rows
+
+        context = ExecutionContext(
+            inputs=inputs,
+            outputs=outputs,
+            parameters=Evaluator.Parameters(**parameters),
+            functions={
+                "evaluate": evaluate,
+                "metrics": {"accuracy": "share", "loss": "nats"},
+                "slices": ("task",),
+                **(functions or {}),
+            },
+        )
+        Evaluator.execute(context)
+        return context, outputs["evaluation"].read_json("evaluation.json"), seen
+
+    return run
+
+
+def test_means_by_example_and_by_slice(evaluated):
+    context, found, seen = evaluated()
+    assert found["metrics"] == {"accuracy": pytest.approx(0.6), "loss": pytest.approx(2.0)}
+    assert found["slices"] == [
+        {
+            "slice": {"task": "1"},
+            "count": 3,
+            "metrics": {"accuracy": pytest.approx(2 / 3), "loss": 1.0},
+        },
+        {"slice": {"task": "2"}, "count": 1, "metrics": {"accuracy": 0.0, "loss": None}},
+        {"slice": {"task": "10"}, "count": 1, "metrics": {"accuracy": 1.0, "loss": 4.0}},
+    ]
+    assert found["mean_over_slices"] == {
+        "slice": "task",
+        "metrics": {"accuracy": pytest.approx(5 / 9), "loss": pytest.approx(2.5)},
+    }
+    assert (found["main"], found["main_label"]) == ("accuracy", "mean accuracy")
+    assert found["main_value"] == pytest.approx(5 / 9)
+    assert found["missing"] == {"accuracy": 0, "loss": 2}
+    assert seen == {"models": {}, "split": "eval"}
+    assert found["baseline"] is None
+    assert found["blessed"] is True
+    assert context.summary == "mean accuracy 0.556, no baseline yet   worst task 2: 0"
+    assert context.outputs["blessing"].properties == {"blessed": True}
+    assert os.listdir(context.outputs["blessing"].uri) == ["BLESSED"]
+    assert context.stop is None
+    text = pathlib.Path(context.outputs["evaluation"].path("examples.jsonl")).read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert lines == [
+        {**row, "loss": None if row["loss"] != row["loss"] else row["loss"]} for row in ROWS
+    ]
+
+
+def test_without_slices_the_mean_over_examples_decides(evaluated):
+    context, found, _ = evaluated(functions={"slices": ()})
+    assert found["mean_over_slices"] is None
+    assert found["slices"] == []
+    assert found["main_value"] == pytest.approx(0.6)
+    assert context.summary == "accuracy 0.600, no baseline yet"
+
+
+def test_the_paper_stands_beside_ours(evaluated):
+    figures = [
+        Figure("accuracy", 0.93, "two hops"),
+        Figure("accuracy", 0.5, "two hops", {"task": "10"}, "other data"),
+        Figure("accuracy", 0.4, "one hop"),
+        Figure("accuracy", 0.4, "two hops", {"task": "20"}),
+    ]
+    context, found, _ = evaluated(
+        functions={
+            "paper_figures": figures,
+            "column": lambda parameters: {1: "one hop", 2: "two hops"}[parameters.hops],
+        }
+    )
+    assert found["column"] == "two hops"
+    assert [row["ours"] for row in found["paper"]] == [
+        pytest.approx(5 / 9),
+        1.0,
+        pytest.approx(5 / 9),
+        None,
+    ]
+    assert found["paper"][1]["remark"] == "other data"
+    assert context.summary.startswith("mean accuracy 0.556, paper 0.93, no baseline yet")
+
+
+def test_a_bound_that_is_missed(evaluated):
+    context, found, _ = evaluated(min_value=0.56)
+    assert found["blessed"] is False
+    assert found["thresholds"] == [
+        {
+            "check": "min_value",
+            "passed": False,
+            "detail": "mean accuracy 0.5556 must be at least 0.56",
+        }
+    ]
+    assert os.listdir(context.outputs["blessing"].uri) == ["NOT_BLESSED"]
+    assert context.outputs["blessing"].properties == {"blessed": False}
+    assert context.stop.kind == "not_blessed"
+    assert "0.5556 must be at least 0.56" in context.stop.message
+    assert evaluated(min_value=0.55)[1]["blessed"] is True
+
+
+@pytest.mark.parametrize(
+    ("before", "higher", "blessed"), [(0.60, True, False), (0.57, True, True), (0.5, False, False)]
+)
+def test_a_drop_against_the_last_blessed_model(evaluated, before, higher, blessed):
+    rows = [{"accuracy": before, "loss": 0.0, "task": "1"}]
+    earlier, _, _ = evaluated(rows)
+    baseline = earlier.outputs["evaluation"]
+    context, found, _ = evaluated(baseline=baseline, functions={"higher_is_better": higher})
+    assert found["blessed"] is blessed
+    assert found["baseline"]["main_value"] == before
+    assert found["baseline"]["uri"] == "Evaluator/7/evaluation"
+    assert f"last blessed {before:.3f}" in context.summary
+
+
+def test_a_lower_bound_where_less_is_better(evaluated):
+    functions = {"metrics": {"loss": "nats"}, "higher_is_better": False}
+    context, found, _ = evaluated(functions=functions, min_value=2.4)
+    assert found["blessed"] is False
+    assert "must be at most 2.4" in found["thresholds"][0]["detail"]
+    assert context.summary.endswith("worst task 10: 4")
+
+
+def test_the_split_is_test_if_there_is_one(evaluated):
+    assert evaluated(splits={"train": 1, "eval": 2, "test": 5})[2]["split"] == "test"
+    assert evaluated(splits={"train": 1, "eval": 2, "test": 5}, split="eval")[2]["split"] == "eval"
+    with pytest.raises(ValueError, match=r"eval, train. Received: 'tset'"):
+        evaluated(split="tset")
+    with pytest.raises(BadDataError, match="'eval' is empty"):
+        evaluated(splits={"train": 9, "eval": 0})
+
+
+def test_rows_that_cannot_be_used(evaluated):
+    with pytest.raises(BadDataError, match="none for the split 'eval' with 4"):
+        evaluated([], splits={"eval": 4})
+    with pytest.raises(KeyError, match="must have 'task'"):
+        evaluated([{"accuracy": 1, "loss": 1}])
+    with pytest.raises(ValueError, match=r"finite number in at least one row.*Received: 1 rows"):
+        evaluated([{"accuracy": None, "loss": 1, "task": "1"}])
+
+
+def test_rows_are_not_kept():
+    means = SlicedMeans(["value"], ["group"])
+
+    class Row(dict):
+        alive = 0
+
+        def __init__(self, index):
+            super().__init__(value=0.1, group=str(index % 2))
+            Row.alive += 1
+
+        def __del__(self):
+            Row.alive -= 1
+
+    most = 0
+    for index in range(1000):
+        means.add(Row(index))
+        most = max(most, Row.alive)
+    assert most <= 1
+    assert means.overall() == {"value": 0.1}
+
+
+def test_numbers_of_numpy_become_json(evaluated):
+    import numpy as np
+
+    rows = [
+        {
+            "accuracy": np.float32(0.5),
+            "loss": np.int64(3),
+            "task": b"1",
+            "details": {"a": np.arange(2)},
+        }
+    ]
+    context, found, _ = evaluated(rows)
+    assert found["slices"][0]["slice"] == {"task": "1"}
+    line = pathlib.Path(context.outputs["evaluation"].path("examples.jsonl")).read_text()
+    assert json.loads(line) == {"accuracy": 0.5, "loss": 3, "task": "1", "details": {"a": [0, 1]}}
