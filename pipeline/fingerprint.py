@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..components import filesystem
-from ..components.component import Component
+from ..components.component import HOW, Component, Parameters
 from .source_code import SourceCode
 
 BASELINE = "baseline"
@@ -44,10 +44,20 @@ def static_part(
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "code": dict(sorted(files.items())),
         "functions": values,
-        "parameters": component.parameters.model_dump(mode="json"),
+        "parameters": _that_matter(component.parameters),
         "source": source,
         "data": dict(data or {}),
     }
+
+
+def _that_matter(parameters: Parameters) -> dict[str, Any]:
+    """Returns the parameters' values without those that only say how the work is done."""
+    how = {
+        name
+        for name, field in type(parameters).model_fields.items()
+        if field.json_schema_extra == HOW
+    }
+    return parameters.model_dump(mode="json", exclude=how)
 
 
 def key(fingerprint: Fingerprint) -> str:

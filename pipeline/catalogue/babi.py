@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 
-from ...components.component import Parameters
+from ...components.component import HOW, Parameters
 from ...components.data.babi.options import FilesOptions, TransformOptions
 from ...components.data.babi.simulator_parameters import SimulatorParameters
+from ...components.example_gen import SplitName
 from .method import Method, PaperFigure, Source
 
 if TYPE_CHECKING:
@@ -21,6 +22,28 @@ if TYPE_CHECKING:
 TASKS = 20
 ROUTER = "router"
 JOINT = "joint"
+
+
+_SPLITS = pydantic.Field(
+    {"train": 1},
+    min_length=1,
+    description=(
+        "weights of the hashed splits; the published training questions all train, and the test "
+        "files are the split test; {'train': 9, 'eval': 1} keeps a tenth to choose the best epoch"
+    ),
+)
+
+
+class SimulatedOptions(SimulatorParameters):
+    """The simulator's parameters, and that all its training questions train."""
+
+    splits: dict[SplitName, pydantic.PositiveInt] = _SPLITS
+
+
+class PublishedOptions(FilesOptions):
+    """Which files are read, and that all their training questions train."""
+
+    splits: dict[SplitName, pydantic.PositiveInt] = _SPLITS
 
 
 class TrainerOptions(Parameters):
@@ -34,13 +57,19 @@ class TrainerOptions(Parameters):
     )
     ngrams: bool = pydantic.Field(True, description="NG: bags of n-grams beside bags of words")
     nonlinear: bool = pydantic.Field(True, description="NL: two-layer tanh matching")
-    embedding_dim: int = pydantic.Field(50, ge=1, description="dimension of the embeddings")
-    margin: float = pydantic.Field(0.1, gt=0, description="margin of the ranking losses")
-    epochs: int = pydantic.Field(60, ge=1, description="passes over the training questions")
+    embedding_dim: int = pydantic.Field(100, ge=1, description="dimension of the embeddings")
+    margin: float = pydantic.Field(0.5, gt=0, description="margin of the ranking losses")
+    fact_dropout: float = pydantic.Field(
+        0.3, ge=0, lt=1, description="dropout on what looks for the next supporting fact"
+    )
+    epochs: int = pydantic.Field(40, ge=1, description="passes over the training questions")
     batch_size: int = pydantic.Field(32, ge=1, description="questions a step")
     learning_rate: float = pydantic.Field(0.01, gt=0, description="of Adam, decayed to 0")
     workers: int = pydantic.Field(
-        2, ge=1, description="tasks trained side by side: one small model does not fill two cores"
+        2,
+        ge=1,
+        description="tasks trained side by side: one small model does not fill two cores",
+        json_schema_extra=HOW,
     )
 
 
@@ -108,6 +137,7 @@ def memory_network_fit(
             adaptive=parameters.adaptive,
             nonlinear=parameters.nonlinear,
             margin=parameters.margin,
+            fact_dropout=parameters.fact_dropout,
         )
         decay = keras.optimizers.schedules.CosineDecay(parameters.learning_rate, steps)
         # XLA on a CPU compiles once a bucket of story lengths, which costs more than it saves.
@@ -267,12 +297,12 @@ METHOD = Method(
         "simulated": Source(
             description="all 20 tasks written by the embedded simulator, any amount",
             read=read_simulated,
-            options=SimulatorParameters,
+            options=SimulatedOptions,
         ),
         "files": Source(
             description="the published text files, a folder or .tar.xz/.tar.gz (en, hn, shuffled)",
             read=read_files,
-            options=FilesOptions,
+            options=PublishedOptions,
             needs_data_dir=True,
         ),
     },

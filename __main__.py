@@ -1,0 +1,5 @@
+"""`python -m methodical`, the same as the command `methodical`."""
+
+from .pipeline.cli import main
+
+main()
