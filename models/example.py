@@ -18,6 +18,7 @@ class LayerExample:
             array, or a dict of arrays). For a loss: the pair `(y_true, y_pred)`.
         targets: for a model that `fit` trains with targets: the same for the targets; `None` if the
             targets are part of the inputs.
+        loss: the loss that such a model is compiled with; `None` if it has its own.
         integer_inputs: the inputs are ids, so the NaN test does not apply.
         skip: conformance checks that do not apply, each with the reason.
     """
@@ -26,5 +27,6 @@ class LayerExample:
     build: Callable[[], Any]
     inputs: Callable[[int], Any]
     targets: Callable[[int], Any] | None = None
+    loss: Any = None
     integer_inputs: bool = False
     skip: dict[str, str] = dataclasses.field(default_factory=dict)

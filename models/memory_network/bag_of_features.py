@@ -78,6 +78,7 @@ class BagOfFeatures(keras.layers.Layer):
         self._rows = feature_rows(vocabulary_size, self.features)
 
     def build(self, input_shape=None):
+        """Creates the weights."""
         rows = self.vocabulary_size if self.features is None else len(self.features)
         self.embeddings = self.add_weight(
             shape=(rows, self.embedding_dim),
@@ -87,6 +88,7 @@ class BagOfFeatures(keras.layers.Layer):
         self.built = True
 
     def call(self, ids):
+        """Returns the summed rows `(..., D)`."""
         rows = ops.take(ops.convert_to_tensor(self._rows), ops.cast(ids, "int32"), axis=0)
         table = ops.cast(self.embeddings, self.compute_dtype)
         # A row of zeros for padding: cheaper than a mask over (..., F, D), and the table's gradient
@@ -95,9 +97,11 @@ class BagOfFeatures(keras.layers.Layer):
         return ops.sum(ops.take(table, rows, axis=0), axis=-2)
 
     def compute_output_shape(self, input_shape):
+        """Returns the shape of the output."""
         return (*input_shape[:-1], self.embedding_dim)
 
     def get_config(self):
+        """Returns the configuration."""
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,

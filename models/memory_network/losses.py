@@ -43,6 +43,7 @@ class MarginRankingLoss(keras.losses.Loss):
         self.margin = margin
 
     def call(self, y_true, y_pred):
+        """Returns the loss of each position `(...)`."""
         positive, present = _targets(y_true, ops.shape(y_pred)[-1])
         right = ops.sum(ops.where(positive, y_pred, 0.0), axis=-1, keepdims=True)
         hinge = ops.relu(self.margin - right + y_pred)
@@ -50,6 +51,7 @@ class MarginRankingLoss(keras.losses.Loss):
         return ops.where(present, ops.sum(hinge, axis=-1), 0.0)
 
     def get_config(self):
+        """Returns the configuration."""
         return {**super().get_config(), "margin": self.margin}
 
 
@@ -84,10 +86,12 @@ class PairwiseMarginRankingLoss(keras.losses.Loss):
         self.margin = margin
 
     def call(self, y_true, y_pred):
+        """Returns the loss of each position `(...)`."""
         positive, present = _targets(y_true, ops.shape(y_pred)[-2])
         hinge = ops.relu(self.margin - y_pred[..., 0]) + ops.relu(self.margin + y_pred[..., 1])
         hinge = ops.where(positive, ops.zeros_like(hinge), hinge)
         return ops.where(present, ops.sum(hinge, axis=-1), 0.0)
 
     def get_config(self):
+        """Returns the configuration."""
         return {**super().get_config(), "margin": self.margin}
