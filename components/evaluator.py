@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import types
@@ -219,9 +220,15 @@ def main_value(found: Mapping[str, Any]) -> float | None:
 
 
 def _paper(figures: Sequence[Any], found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns the paper's figures, each beside ours.
+
+    An overall figure is a mean over the paper's slices. Where we evaluated some of them only, it
+    becomes the paper's mean over those, and the remark says so.
+    """
     by_slice = {_key(row["slice"]): row["metrics"] for row in found["slices"]}
     sliced = found["mean_over_slices"]
     by_slice[()] = sliced["metrics"] if sliced else found["metrics"]
+    compared = [_over_our_slices(figure, figures, by_slice) for figure in figures]
     return [
         {
             "metric": figure.metric,
@@ -231,8 +238,28 @@ def _paper(figures: Sequence[Any], found: Mapping[str, Any]) -> list[dict[str, A
             "remark": figure.remark,
             "ours": by_slice.get(_key(figure.slice), {}).get(figure.metric),
         }
-        for figure in figures
+        for figure in compared
     ]
+
+
+def _over_our_slices(
+    figure: Any, figures: Sequence[Any], ours: Mapping[tuple[tuple[str, str], ...], Any]
+) -> Any:
+    if figure.slice:
+        return figure
+    sliced = [
+        other
+        for other in figures
+        if other.slice and (other.metric, other.column) == (figure.metric, figure.column)
+    ]
+    shared = [other.value for other in sliced if _key(other.slice) in ours]
+    if not shared or len(shared) == len(sliced):
+        return figure
+    return dataclasses.replace(
+        figure,
+        value=sum(shared) / len(shared),
+        remark=f"mean over the {len(shared)} of the paper's {len(sliced)} slices evaluated here",
+    )
 
 
 def _key(names: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

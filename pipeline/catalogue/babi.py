@@ -10,7 +10,7 @@ import pydantic
 
 from ...components.component import HOW, Parameters
 from ...components.data.babi.options import FilesOptions, TransformOptions
-from ...components.data.babi.simulator_parameters import SimulatorParameters
+from ...components.data.babi.simulator_parameters import CrossOptions, SimulatorParameters
 from ...components.example_gen import SplitName
 from .method import Method, PaperFigure, Source
 
@@ -42,6 +42,12 @@ class SimulatedOptions(SimulatorParameters):
 
 class PublishedOptions(FilesOptions):
     """Which files are read, and that all their training questions train."""
+
+    splits: dict[SplitName, pydantic.PositiveInt] = _SPLITS
+
+
+class CrossedOptions(CrossOptions):
+    """How simulated and published questions are crossed; all training questions train."""
 
     splits: dict[SplitName, pydantic.PositiveInt] = _SPLITS
 
@@ -85,6 +91,13 @@ def read_files(parameters: FilesOptions, data_dir: str | None) -> Any:
     from ...components.data.babi.transforms import ReadFiles
 
     return ReadFiles(parameters, data_dir or "")
+
+
+def read_crossed(parameters: CrossOptions, data_dir: str | None) -> Any:
+    """Source `crossed`."""
+    from ...components.data.babi.transforms import Cross
+
+    return Cross(parameters, data_dir or "")
 
 
 def analyze(parameters: TransformOptions) -> Any:
@@ -165,7 +178,7 @@ def router_fit(parameters: TrainerOptions, data: TransformedData) -> Fit:
 
     from ...components.data.babi import parsing
     from ...components.training import Fit
-    from ...models.memory_network.task_router import TaskRouter
+    from ...models.memory_network import TaskRouter
 
     vocabulary_size = len(data.asset("words")) + len(data.asset("ngrams"))
 
@@ -303,6 +316,12 @@ METHOD = Method(
             description="the published text files, a folder or .tar.xz/.tar.gz (en, hn, shuffled)",
             read=read_files,
             options=PublishedOptions,
+            needs_data_dir=True,
+        ),
+        "crossed": Source(
+            description="trains on simulated or published questions and tests on both (train_on)",
+            read=read_crossed,
+            options=CrossedOptions,
             needs_data_dir=True,
         ),
     },

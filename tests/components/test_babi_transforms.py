@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies
 from methodical.components.data.babi import text, transforms
 from methodical.components.data.babi.examples import sample, to_record
 from methodical.components.data.babi.options import FilesOptions, TransformOptions
-from methodical.components.data.babi.simulator_parameters import SimulatorParameters
+from methodical.components.data.babi.simulator_parameters import CrossOptions, SimulatorParameters
 from methodical.components.data.babi.story import QuestionRecord
 from methodical.components.records import BadRecord, BadRecordError, Record
 
@@ -148,6 +148,26 @@ def test_simulated_on_beam_gives_just_the_questions_asked_for():
         )
         expected = {(1, ""): 523, (1, "test"): 7, (20, ""): 523, (20, "test"): 7}
         assert_that(counts, equal_to(list(expected.items())))
+
+
+@pytest.mark.parametrize("train_on", ["simulated", "published"])
+def test_crossed_trains_on_one_source_and_tests_on_both(tmp_path, train_on):
+    (tmp_path / "qa1_x_train.txt").write_bytes(b"1 A is b.\n2 Where is A?\tb\t1\n" * 3)
+    (tmp_path / "qa1_x_test.txt").write_bytes(b"1 A is b.\n2 Where is A?\tb\t1\n" * 2)
+    parameters = CrossOptions(tasks=[1], questions=7, test_questions=4, train_on=train_on)
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        counts = (
+            pipeline
+            | transforms.Cross(parameters, str(tmp_path))
+            | beam.Map(lambda record: (record.split, record.source))
+            | beam.combiners.Count.PerElement()
+        )
+        trained = {
+            "simulated": (("", "simulator"), 7),
+            "published": (("", "qa1_x_train.txt"), 3),
+        }
+        tested = [(("simulated_test", "simulator"), 4), (("test", "qa1_x_test.txt"), 2)]
+        assert_that(counts, equal_to([trained[train_on], *tested]))
 
 
 def test_vocabulary_on_beam_is_that_of_all_examples():

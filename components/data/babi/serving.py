@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ... import filesystem
 from ...serving import ServingModel, Signature
 from ...transformed import TransformedData
 from . import evaluation, parsing
@@ -152,15 +153,9 @@ class StoryAnswerer(tf.Module):
         self.word_ids = LineNumbers(words)
         self.ngram_ids = LineNumbers(ngrams)
         self.word_count = int(self.word_ids.size().numpy())
+        index = tf.lookup.TextFileIndex
         self.answers = tf.lookup.StaticHashTable(
-            tf.lookup.TextFileInitializer(
-                answers,
-                tf.int64,
-                tf.lookup.TextFileIndex.LINE_NUMBER,
-                tf.string,
-                tf.lookup.TextFileIndex.WHOLE_LINE,
-            ),
-            "",
+            Vocabulary(answers, tf.int64, index.LINE_NUMBER, tf.string, index.WHOLE_LINE), ""
         )
 
     def answer_text(self, story: tf.Tensor, question: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -324,20 +319,30 @@ def _wide(values: tf.Tensor, columns: int, fill: int) -> tf.Tensor:
     return tf.pad(values, [[0, 0], [0, columns - tf.shape(values)[1]]], constant_values=fill)
 
 
+class Vocabulary(tf.lookup.TextFileInitializer):
+    """Fills a table from a vocabulary file, which becomes an asset of the SavedModel.
+
+    TensorFlow names such a table after the file's path, and tables of one name are one table. The
+    name here is made of the content: it holds no path of this machine, and two models with
+    different vocabularies in one process do not mix.
+    """
+
+    def __init__(self, path: str, key_dtype, key_index, value_dtype, value_index):
+        self._content_name = f"vocabulary_{filesystem.sha256(path)[:16]}_{key_index}_{value_index}"
+        super().__init__(path, key_dtype, key_index, value_dtype, value_index)
+
+    @property
+    def _shared_name(self) -> str:
+        return self._content_name
+
+
 class LineNumbers(tf.lookup.StaticHashTable):
     """A table from a file's lines to their numbers from 1; 0 is unknown."""
 
     def __init__(self, path: str):
-        super().__init__(
-            tf.lookup.TextFileInitializer(
-                path,
-                tf.string,
-                tf.lookup.TextFileIndex.WHOLE_LINE,
-                tf.int64,
-                tf.lookup.TextFileIndex.LINE_NUMBER,
-            ),
-            -1,
-        )
+        index = tf.lookup.TextFileIndex
+        lines = Vocabulary(path, tf.string, index.WHOLE_LINE, tf.int64, index.LINE_NUMBER)
+        super().__init__(lines, -1)
 
     def lookup(self, keys, name=None):
         """Returns the line numbers."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pydantic
 
 from ...component import Parameters
@@ -78,3 +80,14 @@ class SimulatorParameters(Parameters):
     def scaled(self, published: int) -> int:
         """Returns a published number of sentences times `story_length`, at least 1."""
         return max(1, round(published * self.story_length))
+
+
+class CrossOptions(SimulatorParameters):
+    """The simulator's parameters, and how its questions and the published ones are crossed."""
+
+    variant: str | None = pydantic.Field(
+        default=None, description="Folder of the published files; default the only one, or en."
+    )
+    train_on: Literal["simulated", "published"] = pydantic.Field(
+        default="simulated", description="Whose training questions train; both test."
+    )

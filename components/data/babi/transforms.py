@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from ...records import BadRecord, BadRecordError, Record
 from . import reader, simulator, text
 from .examples import to_record
 from .options import FilesOptions, TransformOptions
-from .simulator_parameters import SimulatorParameters
+from .simulator_parameters import CrossOptions, SimulatorParameters
 from .story import records_of
 
 STORIES_PER_ELEMENT = 100
@@ -59,6 +60,38 @@ class Simulate(beam.PTransform):
             | "StoryRanges" >> beam.Create(list(_story_ranges(self.parameters)), reshuffle=True)
             | "SimulateStories" >> beam.FlatMap(_simulated_records, self.parameters)
         )
+
+
+class Cross(beam.PTransform):
+    """Trains on one of the two sources and tests on both: is the simulator true to the original?
+
+    The published test questions make the split `test`, the simulated ones `simulated_test`.
+
+    Args:
+        parameters: `SimulatorParameters` with `variant` and `train_on`, see `CrossOptions`.
+        data: folder or archive of the published files.
+    """
+
+    def __init__(self, parameters: CrossOptions, data: str):
+        super().__init__()
+        self.simulate = Simulate(parameters)
+        self.read = ReadFiles(parameters, data)
+        self.train_on = parameters.train_on
+
+    def expand(self, root: beam.Pipeline) -> beam.PCollection:
+        """Keeps the training questions of one source and the test questions of both."""
+        simulated = (
+            root
+            | "Simulated" >> self.simulate
+            | "PlaceSimulated"
+            >> beam.FlatMap(_placed, self.train_on == "simulated", "simulated_test")
+        )
+        published = (
+            root
+            | "Published" >> self.read
+            | "PlacePublished" >> beam.FlatMap(_placed, self.train_on == "published", "test")
+        )
+        return (simulated, published) | "Both" >> beam.Flatten()
 
 
 class Vocabulary(beam.PTransform):
@@ -209,6 +242,18 @@ def _simulated_records(
         story_id = f"simulated/qa{task}/{split}/{index}"
         for number, record in enumerate(records_of(story, story_id)):
             yield to_record(record, "test" if split == "test" else "", number, "simulator")
+
+
+def _placed(
+    record: Record | BadRecord, trains: bool, test_split: str
+) -> Iterator[Record | BadRecord]:
+    """Renames the test split and drops training questions that are not wanted."""
+    if isinstance(record, BadRecord):
+        yield record
+    elif record.split == "test":
+        yield dataclasses.replace(record, split=test_split)
+    elif trains:
+        yield record
 
 
 def _vocabulary(

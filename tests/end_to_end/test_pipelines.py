@@ -1,0 +1,187 @@
+"""What every pipeline must do; a method joins by being registered in the catalogue."""
+
+import collections
+import json
+import os
+import pathlib
+import signal
+import sqlite3
+import subprocess
+import sys
+import sysconfig
+import time
+
+import numpy as np
+import pytest
+from methodical.components import prediction_log
+from methodical.pipeline import catalogue
+
+METHODS = [catalogue.find(name) for name in catalogue.names()]
+STAGES = [
+    "ExampleGen",
+    "StatisticsGen",
+    "SchemaGen",
+    "ExampleValidator",
+    "Transform",
+    "Trainer",
+    "Evaluator",
+    "Exporter",
+    "InfraValidator",
+    "Pusher",
+]
+
+
+def measured(run: dict) -> dict:
+    return run["metrics"]["metrics"]
+
+
+every_method = pytest.mark.parametrize("method", METHODS, ids=[m.name for m in METHODS])
+
+
+@every_method
+def test_a_run_goes_through_every_stage_and_pushes_a_version(finished, method):
+    line, run = finished(method)
+    assert [stage["component"] for stage in run["stages"]] == STAGES
+    assert {stage["state"] for stage in run["stages"]} == {"done"}
+    assert run["state"] == "complete"
+    assert run["exit_code"] == 0
+    main = next(iter(method.metrics))
+    assert 0.0 <= measured(run)[main] <= 1.0
+    pushed = line.root / "serving" / method.name / "1"
+    assert (pushed / "saved_model.pb").is_file()
+    assert f'name: "{method.name}"' in (line.root / "serving" / "models.config").read_text()
+    report = (line.root / run["paths"]["report"]).read_text()
+    assert f"{run['run_id']}" in report
+
+
+@every_method
+def test_no_absolute_path_enters_an_artifact(finished, method):
+    line, _ = finished(method)
+    root = str(line.root).encode()
+    holding = [
+        path
+        for path in (line.root / "artifacts").rglob("*")
+        if path.is_file() and root in path.read_bytes()
+    ]
+    assert holding == []
+
+
+@every_method
+def test_the_same_again_is_cached_and_one_parameter_runs_only_what_hangs_on_it(
+    finished, command_line, method
+):
+    line, first = finished(method)
+    line = command_line("again", copy_of=line.root)
+    again = line.run(method)
+    assert {stage["state"] for stage in again["stages"]} == {"cached"}
+    assert measured(again) == measured(first)
+    changed = line.run(method, "--set", "trainer.seed=1")
+    states = {name: stage["state"] for name, stage in line.stages(changed).items()}
+    expected = {name: "cached" if name in STAGES[:5] else "done" for name in STAGES}
+    assert states == expected
+    assert "seed" in line.stages(changed)["Trainer"]["reason"]
+    assert (line.root / "serving" / method.name / "2").is_dir()
+
+
+@every_method
+def test_an_altered_artifact_is_found_and_rebuilt(finished, command_line, method):
+    line, first = finished(method)
+    line = command_line("altered", copy_of=line.root)
+    uri = line.stages(first)["Transform"]["outputs"]["transformed_examples"]
+    shard = next(iter(sorted((line.root / uri).rglob("Split-train/*"))))
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[: len(whole) // 2])
+    again = line.run(method)
+    stage = line.stages(again)["Transform"]
+    assert stage["state"] == "done"
+    assert shard.name in stage["reason"]
+    assert measured(again) == measured(first)
+
+
+@every_method
+def test_killed_in_every_stage_it_goes_on_to_the_same_metrics(finished, command_line, method):
+    _, undisturbed = finished(method)
+    line = command_line("killed")
+    killed = []
+    for stage in STAGES:
+        process = line.start("run", method.name, *line.tiny(method))
+        if _wait_until_running(line.root, stage, process):
+            os.killpg(process.pid, signal.SIGKILL)
+            killed.append(stage)
+        process.communicate()
+    assert set(killed) >= {"ExampleGen", "Transform", "Trainer", "Exporter", "InfraValidator"}
+    run = line.run(method)
+    assert measured(run) == measured(undisturbed)
+    assert list((line.root / "staging").iterdir()) == []
+    assert os.listdir(line.root / "serving" / method.name) == ["1"]
+
+
+def _wait_until_running(root, component, process) -> bool:
+    """Waits until the metadata store says that a component runs; false if the run ended first."""
+    database = root / "metadata.sqlite"
+    while process.poll() is None:
+        if database.exists():
+            connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+            try:
+                found = connection.execute(
+                    "SELECT 1 FROM Execution WHERE last_known_state = 'RUNNING' AND type = ?",
+                    (component,),
+                ).fetchall()
+            except sqlite3.OperationalError:  # the tables are being made
+                found = []
+            finally:
+                connection.close()
+            if found:
+                return True
+        time.sleep(0.001)
+    return False
+
+
+@every_method
+def test_the_pushed_model_answers_in_a_process_without_this_project(finished, method, tmp_path):
+    """A script with nothing but TensorFlow replays the warm-up requests of the pushed model."""
+    line, run = finished(method)
+    pushed = line.root / "serving" / method.name / "1"
+    requests = pushed / "assets.extra" / "tf_serving_warmup_requests"
+    rows = collections.defaultdict(list)
+    for signature, inputs in prediction_log.read_requests(str(requests)):
+        rows[signature].append(inputs)
+    np.savez(
+        tmp_path / "requests.npz",
+        **{
+            f"{signature}/{name}": np.concatenate([row[name] for row in of_signature])
+            for signature, of_signature in rows.items()
+            for name in of_signature[0]
+            if len({row[name].shape for row in of_signature}) == 1
+        },
+    )
+    references = line.root / line.stages(run)["Exporter"]["outputs"]["saved_model"]
+    script = pathlib.Path(__file__).with_name("clean_process.py")
+    arguments = [str(pushed), str(tmp_path / "requests.npz"), str(references / "references.npz")]
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(script), sysconfig.get_path("purelib"), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PATH": "", "TF_CPP_MIN_LOG_LEVEL": "3", "HOME": str(tmp_path)},
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert answer["project_importable"] is False
+    assert answer["compared"] > 0
+    assert answer["largest_difference"] <= 1e-5
+    assert answer["unequal"] == 0
+
+
+@every_method
+def test_two_runs_on_one_root_exclude_one_another(finished, command_line, method):
+    line, _ = finished(method)
+    line = command_line("two", copy_of=line.root)
+    first = line.start("run", method.name, *line.tiny(method), "--no-cache")
+    assert _wait_until_running(line.root, "ExampleGen", first)
+    second = line.run(method, code=6)
+    assert str(first.pid) in second["error"]["message"]
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
