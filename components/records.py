@@ -45,4 +45,4 @@ class BadRecord:
 
 
 class BadRecordError(ValueError):
-    """Raised by a method's transform for an example that it cannot use; the message is the reason."""
+    """A method's transform cannot use an example; the message is the reason."""
