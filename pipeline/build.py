@@ -48,7 +48,8 @@ def find_source(
         data_dir: as given with `--data-dir`.
 
     Raises:
-        ValueError: there is no such source, or it needs data that are not there.
+        ValueError: there is no such source, it needs data that are not there, or data are given
+            that it does not read.
     """
     if name is None:
         name = next(iter(method.sources))
@@ -62,6 +63,13 @@ def find_source(
         raise ValueError(
             f"The source {name!r} reads your data ({source.description}): name the file or folder "
             f"with --data-dir. Received: --data {name} without --data-dir"
+        )
+    if data_dir and not source.needs_data_dir:
+        reading = [known for known, other in method.sources.items() if other.needs_data_dir]
+        raise ValueError(
+            f"The source {name!r} reads no files: choose one that does with "
+            f"--data {' or --data '.join(reading) or '…, there is none'}, or leave --data-dir out. "
+            f"Received: --data-dir {data_dir}"
         )
     exists = filesystem.is_remote(data_dir) or os.path.exists(data_dir) if data_dir else True
     if not exists:

@@ -65,6 +65,10 @@ def call(monkeypatch, tmp_path):
     [
         (["run", "toi"], "There is no method 'toi'; did you mean 'toy'?"),
         (["run", "toy", "--data", "counter"], "no source 'counter'; did you mean 'counted'?"),
+        (
+            ["run", "toy", "--data-dir", "."],
+            "reads no files: choose one that does with --data files",
+        ),
         (["run", "toy", "--data", "files"], "name the file or folder with --data-dir"),
         (["run", "toy", "--data", "files", "--data-dir", "/no/such"], "exists. Received: /no/such"),
         (["run", "toy", "--set", "trainr.epochs=3"], "'trainr'; did you mean 'trainer'?"),
