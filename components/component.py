@@ -176,16 +176,12 @@ class Component:
             if name not in known:
                 raise ValueError(
                     f"{self.name} has no parameter {name!r}{did_you_mean(name, known)} "
-                    f"Known: {', '.join(known) or 'none'}."
+                    f"Known: {', '.join(known) or 'none'}. Received: {name!r}"
                 )
         try:
             return self.parameters_class(**values)
         except pydantic.ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(str(part) for part in found['loc']) or 'parameters'}: {found['msg']}. "
-                f"Received: {found['input']!r}"
-                for found in error.errors()
-            )
+            problems = "; ".join(_problem(found) for found in error.errors())
             raise ValueError(f"{self.name}: {problems}") from error
 
     def _check(
@@ -211,6 +207,17 @@ class Component:
     def stale(outputs: Mapping[str, Artifact], serving_dir: str) -> str | None:
         """Returns why published outputs no longer hold although nothing they depend on changed."""
         return None
+
+
+def _problem(found: Mapping[str, Any]) -> str:
+    """Returns one of pydantic's errors as a sentence with the offending value."""
+    where = ".".join(str(part) for part in found["loc"]) or "parameters"
+    text = found["msg"].removeprefix("Value error, ")
+    return (
+        f"{where}: {text}"
+        if "Received:" in text
+        else (f"{where}: {text}. Received: {found['input']!r}")
+    )
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -51,6 +51,6 @@ def check(component: str, examples: Examples, good: int, bad: int, max_bad_fract
         f"{component} could not use {bad:,} of {total:,} records ({fraction:.2%}), more than "
         f"max_bad_fraction={max_bad_fraction:g} allows. The first of them:\n"
         f"{describe(first(examples))}\n"
-        f"All of them are in {Examples.DEAD_LETTERS}. Mend the data, or accept the loss with "
+        f"Mend the data, or accept the loss with "
         f"--set {component}.max_bad_fraction={enough:g}."
     )

@@ -217,12 +217,13 @@ class Executor:
         kept: list[str] = []
         staged = self.root.staging(str(execution_id))
         for name in filesystem.walk(staged):
-            if os.path.basename(name) != _DEAD_LETTERS:
+            path = filesystem.join(staged, name)
+            if os.path.basename(name) != _DEAD_LETTERS or not filesystem.size(path):
                 continue
             number = f"-{len(kept) + 1}" if kept else ""
             relative = f"runs/{self.run_id}/{component.name}-dead_letters{number}.jsonl"
             filesystem.make_dirs(self.root.run(self.run_id))
-            _copy(filesystem.join(staged, name), self.root.absolute(relative))
+            _copy(path, self.root.absolute(relative))
             kept.append(relative)
         return kept
 

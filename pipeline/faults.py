@@ -146,11 +146,11 @@ def explain(
         name = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}.get(error.number, str(error))
         return f"{stage} was interrupted by {name}.", f"To go on: {again}", error.exit_code
     if isinstance(error, LockedError):
-        return str(error), f"Then: {again}", LOCKED
+        return str(error), f"When it has ended: {again}", LOCKED
     if isinstance(error, BadDataError):
-        return str(error), f"Then: {again}", BAD_DATA
+        return str(error), f"Mend the data; then: {again}", BAD_DATA
     if isinstance(error, MetadataError):
-        return str(error), f"Then: {again}", CRASH
+        return str(error), f"Mend the store; then: {again}", CRASH
     if is_disk_full(error):
         return (
             f"No space was left for {stage} on the disk of {root}: {_free(root)} free. "

@@ -239,7 +239,7 @@ class Runner:
                 record["error"] = {
                     "message": stopped.stop.message,
                     "component": stopped.component,
-                    "next": f"Then: {again}",
+                    "next": f"When it has ended: {again}",
                 }
             except StageFailed as failed:
                 cause = failed.__cause__ or failed
@@ -342,7 +342,10 @@ class Runner:
                     self.listener.stage_started(component.name, decision.reason)
                     done[component.name], stop = self._execute(component, decision, executor, stage)
             except (Exception, Interrupted) as error:
-                stage["state"] = "failed"
+                interrupted = isinstance(error, Interrupted) or isinstance(
+                    error.__cause__, Interrupted
+                )
+                stage["state"] = "interrupted" if interrupted else "failed"
                 stage["seconds"] = round(time.monotonic() - stage_began, 3)
                 self._note(record, stage, began)
                 if isinstance(error, StageFailed):

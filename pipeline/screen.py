@@ -21,6 +21,7 @@ _STYLES = {
     "done": "green",
     "cached": "cyan",
     "failed": "bold red",
+    "interrupted": "bold yellow",
     "stopped": "bold yellow",
     "skipped": "dim",
     "running": "bold blue",

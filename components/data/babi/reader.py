@@ -88,8 +88,19 @@ def read_task_file(file: TaskFile) -> Iterator[QuestionRecord | BadRecord]:
     """Yields the questions of one file, and what cannot be used.
 
     After a bad line the rest of its story is bad too: its questions might hang on that line.
+
+    Raises:
+        BadDataError: there is not one question in the file.
     """
-    yield from parse_lines(file.task, os.path.basename(file.path), _lines(file))
+    found = False
+    for record in parse_lines(file.task, os.path.basename(file.path), _lines(file)):
+        found = True
+        yield record
+    if not found:
+        raise BadDataError(
+            f"A task file must hold questions. Received: {file.path} in {file.data}, which holds "
+            f"none; leave its task out with --set example_gen.tasks=[…], or mend the file"
+        )
 
 
 def parse_lines(
@@ -109,9 +120,10 @@ def parse_lines(
             text = raw.decode("utf-8").strip("\r\n")
         except UnicodeDecodeError as error:
             yield BadRecord(source, position, f"The text must be UTF-8. Received: {error}")
-            if story:
-                story.broken_at = story.broken_at or number
-                story.next_id += 1
+            if story is None or raw.startswith(b"1 "):
+                story = _OpenStory(f"{source}:{number}")
+            story.broken_at = story.broken_at or number
+            story.next_id += 1
             continue
         if not text.strip():
             continue
