@@ -73,7 +73,15 @@ def runner_and_options(beam_arguments: Sequence[str]) -> tuple[str, PipelineOpti
         runner = DASK_RUNNER
     if "." in runner:
         # A runner's module declares its flags.
-        importlib.import_module(runner.rpartition(".")[0])
+        module = runner.rpartition(".")[0]
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ValueError(
+                f"The runner {runner} cannot be imported ({error}); its packages come with an "
+                f"extra of this package, for example .venv/bin/pip install -e '.[dask]'. "
+                f"Received: --runner={runner}"
+            ) from error
 
     options = _parsed(flags)
     logger = logging.getLogger("apache_beam.options.pipeline_options")

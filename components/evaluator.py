@@ -316,7 +316,7 @@ def summary(found: Mapping[str, Any]) -> str:
         if figure["column"] == column and figure["metric"] == main and not figure["slice"]
     ]
     if paper:
-        parts.append(f"paper {paper[0]:.3g}")
+        parts.append(f"paper {paper[0]:.3f}")
     before = found["baseline"]
     if before is None:
         parts.append("no baseline yet")

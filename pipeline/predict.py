@@ -136,6 +136,9 @@ def predict_command(
         place = Root(root)
         try:
             values = {name: read_input(text) for name, text in inputs.items()}
+            for name, value in values.items():
+                if not value.strip():
+                    raise ValueError(f"--{name} must not be empty. Received: {value.decode()!r}")
             folder = served_version(place, method.name)
             with _quiet():
                 outputs = predict(folder, values)
@@ -165,7 +168,7 @@ def predict_command(
 
 def _shown(value: Any) -> str:
     if isinstance(value, list):
-        entries = [_shown(entry) for entry in value if entry != ""]
+        entries = [_shown(entry) for entry in value if entry not in ("", -1)]
         separator = ("\n" + " " * 21) if any(" " in entry for entry in entries) else ", "
         return separator.join(entries)
     return f"{value:.4f}" if isinstance(value, float) else str(value)

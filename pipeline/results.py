@@ -103,11 +103,11 @@ def _runs(records: Sequence[Record]) -> list[str]:
             data += f" `{record['data_dir'].rstrip('/').rpartition('/')[2]}`"
         settings = ", ".join(f"`{name}={value}`" for name, value in record["settings"].items())
         seed = _stage(record, "Trainer").get("parameters", {}).get("seed", "")
-        main = metrics.get("main", "")
-        value = metrics.get("metrics", {}).get(main)
+        value = metrics.get("main_value")
         cells = [
             number, data, settings or "defaults", seed, metrics.get("split", ""),
-            metrics.get("examples", ""), main, _number(value), metrics.get("column") or "",
+            metrics.get("examples", ""), metrics.get("main_label", ""),
+            _number(value), metrics.get("column") or "",
             record["verdicts"].get("Evaluator", ""), f"{record['minutes']:.1f}",
             f"{machine.get('cores')} cores, {machine.get('memory_gib')} GiB, "
             f"{machine.get('processor')}",
@@ -131,7 +131,7 @@ def _by_slice(records: Sequence[Record]) -> list[str]:
             if label not in rows:
                 rows[label] = []
                 keys.append((label, entry["slice"]))
-    keys.append(("all", {}))
+    keys.append((records[-1]["metrics"].get("main_label", "all"), {}))
     headings = [f"run {number}" for number in range(1, len(records) + 1)]
     headings += [f"paper {column}" for column in columns]
     lines = [
@@ -158,7 +158,7 @@ def _by_slice(records: Sequence[Record]) -> list[str]:
 
 def _value(metrics: Mapping[str, Any], main: str, key: Mapping[str, str]) -> float | None:
     if not key:
-        return metrics.get("metrics", {}).get(main)
+        return metrics.get("main_value") if main == metrics.get("main") else None
     for entry in metrics.get("slices", []):
         if dict(entry["slice"]) == dict(key):
             return entry["metrics"].get(main)
@@ -166,4 +166,4 @@ def _value(metrics: Mapping[str, Any], main: str, key: Mapping[str, str]) -> flo
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    return "" if value is None else f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"

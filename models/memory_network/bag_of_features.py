@@ -72,6 +72,8 @@ class BagOfFeatures(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.vocabulary_size = vocabulary_size
+        if embedding_dim < 1:
+            raise ValueError(f"`embedding_dim` must be positive. Received: {embedding_dim=}")
         self.embedding_dim = embedding_dim
         self.features = check_features(vocabulary_size, features)
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)

@@ -174,11 +174,12 @@ class MemoryNetwork(keras.Model):
             A dict of what the losses compare: `"fact_targets"`, `"fact_pairs"`, `"answer_targets"`,
             `"answer_scores"`; see `SupportingFacts.ranking` and `Response.ranking`.
         """
-        missing = [name for name in ("supporting_facts", "answer") if name not in inputs]
+        needed = ("story", "question", "write_time", "supporting_facts", "answer")
+        missing = [name for name in needed if name not in inputs]
         if missing:
             raise ValueError(
-                f"Training and evaluation need the inputs {missing} beside story, question and "
-                f"write_time. Received: {sorted(inputs)}"
+                f"Training and evaluation need the inputs {', '.join(missing)} too. "
+                f"Received: {sorted(inputs)}"
             )
         fact_targets, pairs, facts = self.output_component.ranking(inputs, training)
         answer_targets, scores = self.response_component.ranking(
@@ -196,6 +197,9 @@ class MemoryNetwork(keras.Model):
         # `fit` learns from the right facts, and does not need the answer.
         if training:
             return self.rank(inputs, training=True)
+        missing = [name for name in ("story", "question", "write_time") if name not in inputs]
+        if missing:
+            raise ValueError(f"The inputs {missing} are missing. Received: {sorted(inputs)}")
         found = self.output_component(
             {name: inputs[name] for name in ("story", "question", "write_time")}
         )

@@ -141,7 +141,7 @@ def test_the_paper_stands_beside_ours(evaluated):
     assert found["paper"][0]["value"] == 0.5
     assert found["paper"][0]["remark"].startswith("mean over the 1 of the paper's 2 slices")
     assert found["paper"][2]["value"] == 0.4
-    assert context.summary.startswith("mean accuracy 0.556, paper 0.5, no baseline yet")
+    assert context.summary.startswith("mean accuracy 0.556, paper 0.500, no baseline yet")
 
 
 def test_a_bound_that_is_missed(evaluated):

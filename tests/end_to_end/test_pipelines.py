@@ -1,7 +1,10 @@
 """What every pipeline must do; a method joins by being registered in the catalogue."""
 
 import collections
+import dataclasses
+import functools
 import json
+import math
 import os
 import pathlib
 import signal
@@ -10,11 +13,14 @@ import subprocess
 import sys
 import sysconfig
 import time
+import zlib
 
 import numpy as np
 import pytest
 from methodical.components import prediction_log
 from methodical.pipeline import catalogue
+from methodical.pipeline.build import build_pipeline
+from methodical.pipeline.runner import Runner
 
 METHODS = [catalogue.find(name) for name in catalogue.names()]
 STAGES = [
@@ -46,7 +52,7 @@ def test_a_run_goes_through_every_stage_and_pushes_a_version(finished, method):
     assert run["state"] == "complete"
     assert run["exit_code"] == 0
     main = next(iter(method.metrics))
-    assert 0.0 <= measured(run)[main] <= 1.0
+    assert math.isfinite(measured(run)[main])
     pushed = line.root / "serving" / method.name / "1"
     assert (pushed / "saved_model.pb").is_file()
     assert f'name: "{method.name}"' in (line.root / "serving" / "models.config").read_text()
@@ -173,6 +179,43 @@ def test_the_pushed_model_answers_in_a_process_without_this_project(finished, me
     assert answer["compared"] > 0
     assert answer["largest_difference"] <= 1e-5
     assert answer["unequal"] == 0
+
+
+def _spoilt(read, parameters, data_dir):
+    """A method's source with about every fourth record turned into one that cannot be used."""
+    import apache_beam as beam
+    from methodical.components.records import BadRecord
+
+    def spoil(record):
+        if zlib.crc32(record.position.encode()) % 4 == 0:
+            return BadRecord(record.source, record.position, "spoilt by the test")
+        return record
+
+    return read(parameters, data_dir) | beam.Map(spoil)
+
+
+@every_method
+def test_bad_records_are_counted_and_too_many_stop_the_run(method, tmp_path):
+    name, source = next(iter(method.sources.items()))
+    spoilt = dataclasses.replace(source, read=functools.partial(_spoilt, source.read))
+    method = dataclasses.replace(method, sources={name: spoilt})
+    for limit, state, code in ((0.9, "complete", 0), (0.01, "failed", 3)):
+        settings = {**method.tiny, "example_gen.max_bad_fraction": limit}
+        components = build_pipeline(method, name, settings)
+        run = Runner(
+            components,
+            method=method.name,
+            source=name,
+            root=str(tmp_path / str(limit)),
+            to_stage="ExampleGen",
+        ).run()
+        assert (run["state"], run["exit_code"]) == (state, code), run["error"]
+        if code:
+            assert "max_bad_fraction=0.01" in run["error"]["message"]
+            assert "spoilt by the test" in run["error"]["message"]
+        else:
+            counters = run["stages"][0]["counters"]
+            assert 0 < counters["bad_records"] < counters["examples"]
 
 
 @every_method

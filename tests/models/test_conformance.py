@@ -1,19 +1,16 @@
 """What every public layer, loss and model of the methods promises, on any Keras backend.
 
-A method joins by having a module `methodical.models.<method>.examples` with `layer_examples()`.
+A method joins by being registered: its entry in the catalogue names its `layer_examples`.
 """
 
-import importlib
-import importlib.util
 import json
-import pkgutil
 
 import keras
-import methodical.models
 import numpy as np
 import pytest
 from keras import tree
 from methodical.models.example import LayerExample
+from methodical.pipeline import catalogue
 
 BATCH = 4
 CHECKS = (
@@ -29,12 +26,9 @@ CHECKS = (
 
 
 def collect_examples():
-    examples = []
-    for package in pkgutil.iter_modules(methodical.models.__path__):
-        name = f"methodical.models.{package.name}.examples"
-        if package.ispkg and importlib.util.find_spec(name) is not None:
-            examples += importlib.import_module(name).layer_examples()
-    return examples
+    return [
+        example for name in catalogue.names() for example in catalogue.find(name).layer_examples()
+    ]
 
 
 EXAMPLES = collect_examples()

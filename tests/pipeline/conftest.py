@@ -121,7 +121,8 @@ class Evaluator(Component):
             before = context.inputs["baseline"].read_json("evaluation.json")["metrics"][main]
         context.outputs["evaluation"].write_json(
             "evaluation.json",
-            {"main": main, "metrics": {main: value}, "slices": [], "paper": [], "before": before},
+            {"main": main, "main_value": value, "main_label": main, "metrics": {main: value},
+             "slices": [], "paper": [], "before": before},
         )
         blessed = value >= context.parameters.min_value
         context.outputs["blessing"].properties["blessed"] = blessed

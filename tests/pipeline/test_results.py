@@ -13,7 +13,8 @@ def record():
         "verdicts": {"Evaluator": "BLESSED"}, "machine": {"cores": 2, "memory_gib": 8.0},
         "stages": [{"component": "Trainer", "parameters": {"seed": 5}}],
         "metrics": {
-            "main": "accuracy", "split": "test", "examples": 40, "column": "AM",
+            "main": "accuracy", "main_value": 0.7, "main_label": "mean accuracy",
+            "split": "test", "examples": 40, "column": "AM",
             "metrics": {"accuracy": 0.75},
             "slices": [{"slice": {"task": "1"}, "count": 20, "metrics": {"accuracy": 0.5}}],
             "paper": [
@@ -30,11 +31,11 @@ def test_page_has_runs_and_the_papers_numbers_beside_ours(record):
     lines = results.markdown([record]).splitlines()
     assert "## toy: A toy" in lines
     run = next(line for line in lines if line.startswith("| 1 |"))
-    for cell in ("files `en.tar.xz`", "`trainer.epochs=3`", " 5 ", "0.75", "BLESSED", " 1.5 "):
+    for cell in ("files `en.tar.xz`", "`trainer.epochs=3`", " 5 ", "0.700", "BLESSED", " 1.5 "):
         assert cell in run
     assert "| | run 1 | paper AM |" in lines
-    assert "| task 1 | 0.5 | 0.9 |" in lines
-    assert "| all | 0.75 | 0.8 |" in lines
+    assert "| task 1 | 0.500 | 0.900 |" in lines
+    assert "| mean accuracy | 0.700 | 0.800 |" in lines
     assert "other data" in lines
     assert "7" not in lines[-1]
 
