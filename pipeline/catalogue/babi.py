@@ -11,6 +11,7 @@ import pydantic
 from ...components.component import HOW, Parameters
 from ...components.data.babi.options import FilesOptions, TransformOptions
 from ...components.data.babi.simulator_parameters import CrossOptions, SimulatorParameters
+from ...components.data.babi.story import TASK_NAMES
 from ...components.example_gen import SplitName
 from .method import Method, PaperFigure, Source
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ...components.training import Fit
     from ...components.transformed import TransformedData
 
-TASKS = 20
 ROUTER = "router"
 JOINT = "joint"
 
@@ -53,7 +53,7 @@ class CrossedOptions(CrossOptions):
 
 
 class TrainerOptions(Parameters):
-    """The memory network, its extensions and its training."""
+    """The memory network, its extensions and its training; `workers` has a default of its own."""
 
     training: Literal["per_task", "joint"] = pydantic.Field(
         "per_task", description="one model a task, as the paper's table, or one for all tasks"
@@ -185,7 +185,7 @@ def router_fit(parameters: TrainerOptions, data: TransformedData) -> Fit:
     def build():
         import keras
 
-        model = TaskRouter(vocabulary_size=vocabulary_size, tasks=TASKS)
+        model = TaskRouter(vocabulary_size=vocabulary_size, tasks=len(TASK_NAMES))
         model.compile(
             optimizer=keras.optimizers.Adam(0.02),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

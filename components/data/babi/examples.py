@@ -39,16 +39,17 @@ def sample(features: Mapping[str, Any]) -> dict[str, str]:
     """Returns what a report shows of an example."""
     facts = set(features["supporting_facts"])
     story = [
-        f"{'→' if index in facts else ' '} {index + 1} {_text(sentence)}"
+        f"{'→' if index in facts else ' '} {index + 1} {to_text(sentence)}"
         for index, sentence in enumerate(features["story"])
     ]
     return {
         "task": str(features["task"][0]),
         "story": "\n".join(story),
-        "question": _text(features["question"][0]),
-        "answer": ", ".join(_text(word) for word in features["answer"]),
+        "question": to_text(features["question"][0]),
+        "answer": ", ".join(to_text(word) for word in features["answer"]),
     }
 
 
-def _text(value: bytes | str) -> str:
+def to_text(value: bytes | str) -> str:
+    """Returns a feature's text: Beam passes bytes, JSON and tests `str`."""
     return value.decode() if isinstance(value, bytes) else value

@@ -12,7 +12,7 @@ import apache_beam as beam
 
 from ...records import BadRecord, BadRecordError, Record
 from . import reader, simulator, text
-from .examples import to_record
+from .examples import to_record, to_text
 from .options import FilesOptions, TransformOptions
 from .simulator_parameters import CrossOptions, SimulatorParameters
 from .story import records_of
@@ -194,11 +194,11 @@ class Vectorize:
             "write_time": list(range(1, len(story) + 1)),
             "question": list(self._feature_ids(features["question"][0])),
             "supporting_facts": facts,
-            "answer": [self.word_ids.get(_text(word).lower(), 0) for word in features["answer"]],
+            "answer": [self.word_ids.get(to_text(word).lower(), 0) for word in features["answer"]],
         }
 
     def _feature_ids_of(self, sentence: bytes | str) -> tuple[int, ...]:
-        words = text.tokenize(_text(sentence))
+        words = text.tokenize(to_text(sentence))
         found = [*words, *text.ngrams(words, self.longest)]
         return tuple(self.ids[feature] for feature in found if feature in self.ids)
 
@@ -264,21 +264,17 @@ def _vocabulary(
     found: collections.Counter[str] = collections.Counter()
     written: dict[str, str] = {}
     for sentence, count in sorted(sentences.items()):
-        tokens = text.tokenize(_text(sentence))
+        tokens = text.tokenize(to_text(sentence))
         for token in tokens:
             words[token] += count
         for ngram in text.ngrams(tokens, parameters.ngrams):
             found[ngram] += count
     for answer, count in sorted(answers.items(), key=lambda item: (-item[1], item[0])):
-        word = _text(answer).lower()
+        word = to_text(answer).lower()
         words[word] += count
-        written.setdefault(word, _text(answer))
+        written.setdefault(word, to_text(answer))
     by_frequency = sorted(words, key=lambda word: (-words[word], word))
     yield "words", by_frequency
     yield "answers", [written.get(word, word) for word in by_frequency]
     kept = [ngram for ngram, count in found.items() if count >= parameters.min_count]
     yield "ngrams", sorted(kept, key=lambda ngram: (-found[ngram], ngram))
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
