@@ -459,8 +459,15 @@ def test_loss_is_the_sum_of_both_losses_and_weighs_questions():
 
 def test_targets_that_are_missing_are_named():
     model = MemoryNetwork(9, VOCABULARY, embedding_dim=4)
-    with pytest.raises(ValueError, match=r"need the inputs \['supporting_facts', 'answer'\]"):
+    with pytest.raises(ValueError, match="need the inputs supporting_facts, answer too"):
         model.rank(stories())
+
+
+def test_inputs_that_are_missing_are_named():
+    model = MemoryNetwork(9, VOCABULARY, embedding_dim=4)
+    inputs = {name: value for name, value in stories().items() if name != "write_time"}
+    with pytest.raises(ValueError, match=r"The inputs \['write_time'\] are missing"):
+        model(inputs)
 
 
 @pytest.mark.parametrize(
@@ -468,6 +475,7 @@ def test_targets_that_are_missing_are_named():
     [
         ({"words": 13}, "Received: words=13"),
         ({"hops": 0}, "Received: hops=0"),
+        ({"embedding_dim": 0}, "Received: embedding_dim=0"),
         ({"memory_spaces": 0}, "Received: memory_spaces=0"),
         ({"features": [10, 11]}, "must have a word"),
         ({"margin": -1.0}, "Received: margin=-1.0"),
