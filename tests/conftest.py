@@ -14,3 +14,8 @@ def real_data() -> pathlib.Path:
     if not path.is_dir():
         pytest.skip(f"no real data: METHODICAL_TEST_DATA={folder} is not a folder")
     return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Starts with the end-to-end tests: they take longest, and the other worker does the rest."""
+    items.sort(key=lambda item: "end_to_end" not in item.nodeid)
