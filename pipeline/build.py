@@ -203,12 +203,10 @@ def _with_settings(
     options = arguments["options"]
     probe = kind.joined_parameters(options).model_fields
     for name, value in settings.items():
-        values[name] = value
         meanings = candidates(value)
-        if name not in probe or len(meanings) == 1:
-            values[name] = meanings[0]
-            continue
         values[name] = meanings[0]
+        if name not in probe or len(meanings) == 1:
+            continue
         try:
             kind(**arguments, parameters={name: meanings[0]})
         except ValueError:
