@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 DONE, MODELS = "done", "models"
 """Where a finished fit's model lies in its checkpoint folder until all fits are published."""
+
+FIGURES = "figures.json"
+"""Where `model_run` has the figures of a `TrainingSummary`."""
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
@@ -36,14 +40,18 @@ class Trainer(Component):
 
     Outputs: `model` with one `.keras` file a fit; its properties are `parameters`, `fits` (names),
     `best` (by fit: `epoch` from 1, `value`, `monitor`, `mode`), `epochs_run`, `seconds` and
-    `parameter_count` (each by fit). `model_run` with `<fit>/epochs.csv` and `<fit>/epochs.jsonl`.
+    `parameter_count` (each by fit). `model_run` with `<fit>/epochs.csv` and `<fit>/epochs.jsonl`;
+    where the method has `summarize_training`, also `figures.json` (SVG texts by title), and the
+    tables as property `tables` (`title`, `columns`, `rows`).
     """
 
     INPUTS: ClassVar = {"examples": Examples, "transform_graph": TransformGraph}
     OUTPUTS: ClassVar = {"model": Model, "model_run": ModelRun}
     FUNCTIONS: ClassVar = {
         "fits": "fits(parameters, TransformedData) returns the fits to train",
+        "summarize_training": "summarize_training(parameters, logs) returns a TrainingSummary",
     }
+    OPTIONAL_FUNCTIONS: ClassVar = frozenset({"summarize_training"})
 
     class Parameters(component.Parameters):
         """The Trainer's own parameters.
@@ -100,6 +108,7 @@ class Trainer(Component):
             trained = filesystem.join(context.checkpoint_dir, fit.name, DONE, MODELS)
             filesystem.copy_tree(trained, model.path("Format-Keras"))
         _describe(context, fits, results)
+        _summarize(context, fits)
 
 
 def checked_fits(fits: Sequence[Fit]) -> list[Fit]:
@@ -125,11 +134,38 @@ def checked_fits(fits: Sequence[Fit]) -> list[Fit]:
             raise ValueError(
                 f"A fit's epochs must be at least 1. Received: {fit.epochs} for {fit.name!r}"
             )
+        if fit.steps_per_epoch is not None and fit.steps_per_epoch < 1:
+            raise ValueError(
+                "A fit's steps_per_epoch must be at least 1. "
+                f"Received: {fit.steps_per_epoch} for {fit.name!r}"
+            )
         if fit.mode not in ("min", "max"):
             raise ValueError(
                 f"A fit's mode must be 'min' or 'max'. Received: {fit.mode!r} for {fit.name!r}"
             )
     return fits
+
+
+def _summarize(context: ExecutionContext, fits: Sequence[Fit]) -> None:
+    """Writes the method's own tables and figures about the training, if it has any."""
+    summarize = context.functions.get("summarize_training")
+    if summarize is None:
+        return
+    model_run = context.outputs["model_run"]
+    logs = {}
+    for fit in fits:
+        with filesystem.open_file(model_run.path(fit.name, "epochs.jsonl")) as reader:
+            logs[fit.name] = [json.loads(line) for line in reader]
+    summary = summarize(context.parameters, logs)
+    model_run.write_json(FIGURES, dict(summary.figures))
+    model_run.properties["tables"] = [
+        {
+            "title": table.title,
+            "columns": list(table.columns),
+            "rows": [list(row) for row in table.rows],
+        }
+        for table in summary.tables
+    ]
 
 
 class _Overall:

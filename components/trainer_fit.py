@@ -91,7 +91,7 @@ def _train(
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     model = fit.build()
-    train = _dataset(fit.name, "train", fit.train())
+    train = _training_data(fit)
     validation = fit.validation() if fit.validation is not None else None
     if validation is not None:
         validation = _dataset(fit.name, "validation", validation)
@@ -110,10 +110,13 @@ def _train(
     state = checkpoints.latest()
     if state is not None:
         keeper.resume(state)
-        # Shuffles that reshuffle draw a new seed each time the dataset is iterated: pass over it
-        # as often as the killed process did, to be at the same place in that sequence.
-        for _ in range(state["epoch"]):
-            train.reduce(np.int64(0), lambda count, *_: count + 1)
+        if fit.steps_per_epoch is not None:
+            train = train.skip(state["epoch"] * fit.steps_per_epoch)
+        else:
+            # Shuffles that reshuffle draw a new seed each time the dataset is iterated: pass over
+            # it as often as the killed process did, to be at the same place in that sequence.
+            for _ in range(state["epoch"]):
+                train.reduce(np.int64(0), lambda count, *_: count + 1)
     if state is None or not state["ended"]:
         with warnings.catch_warnings():
             # Keras says so of every dataset whose size it learns by reading it once.
@@ -122,11 +125,14 @@ def _train(
                 train,
                 validation_data=validation,
                 epochs=fit.epochs,
+                steps_per_epoch=fit.steps_per_epoch,
                 shuffle=False,
                 verbose=0,
                 callbacks=[_EpochSeed(seed), *callbacks, keeper],
             )
     model.set_weights(keeper.best_weights(model))
+    if fit.finish is not None:
+        fit.finish(model)
     result = {
         "best": {**keeper.best, "monitor": monitor, "mode": mode},
         "epochs_run": len(keeper.rows),
@@ -142,12 +148,25 @@ def _dataset(name: str, what: str, value: Any) -> tf.data.Dataset:
             f"The {what} data of a fit must be a batched tf.data.Dataset. "
             f"Received: {type(value).__name__} for {name!r}"
         )
-    if what == "train" and int(value.cardinality()) == tf.data.INFINITE_CARDINALITY:
-        raise ValueError(
-            "The train data of a fit must end after one epoch: leave out `repeat()`. "
-            f"Received: an infinite dataset for {name!r}"
-        )
     return value
+
+
+def _training_data(fit: Fit) -> tf.data.Dataset:
+    train = _dataset(fit.name, "train", fit.train())
+    infinite = int(train.cardinality()) == tf.data.INFINITE_CARDINALITY
+    if infinite and fit.steps_per_epoch is None:
+        raise ValueError(
+            "The train data of a fit must end after one epoch: leave out `repeat()`, or say how "
+            f"long an epoch is with `steps_per_epoch`. Received: an infinite dataset for "
+            f"{fit.name!r}"
+        )
+    if not infinite and fit.steps_per_epoch is not None:
+        raise ValueError(
+            "With `steps_per_epoch` the train data of a fit must repeat: end it with `repeat()`. "
+            f"Received: a dataset that ends and steps_per_epoch={fit.steps_per_epoch} for "
+            f"{fit.name!r}"
+        )
+    return train
 
 
 class _EpochSeed(keras.callbacks.Callback):

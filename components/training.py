@@ -1,9 +1,9 @@
-"""What a method hands to the Trainer: one or more fits."""
+"""What a method hands to the Trainer: one or more fits, and what it says of them at the end."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,12 +24,15 @@ class Fit:
         train: returns the training data, an argument of `fit`: a batched `tf.data.Dataset` of one
             epoch, without `repeat()`. It may shuffle anew each epoch, with or without a seed: the
             Trainer seeds TensorFlow before it calls `build` and then `train`, and after a kill it
-            passes over the data of the epochs that are done.
+            passes over the data of the epochs that are done. With `steps_per_epoch` it repeats.
         validation: returns the validation data, or `None` to validate on nothing; then the best
             epoch is the one with the lowest training loss.
         epochs: number of epochs.
         monitor: the log entry by which the best epoch is kept, for example `val_loss`.
         mode: `"min"` or `"max"`.
+        steps_per_epoch: an epoch is so many steps of data that `repeat()`; `None`: one pass.
+        finish: `finish(model)` is called once with the best epoch's weights, before the model is
+            saved: statistics over the training data can be set there.
         callbacks: returns further Keras callbacks. After a kill they hear `on_epoch_begin` and
             `on_epoch_end` again for the epochs that are done, before the weights are restored.
     """
@@ -42,3 +45,33 @@ class Fit:
     monitor: str = "val_loss"
     mode: str = "min"
     callbacks: Callable[[], list[keras.callbacks.Callback]] = list
+    steps_per_epoch: int | None = None
+    finish: Callable[[keras.Model], None] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table about the training, for the report and the results page.
+
+    Args:
+        title: one line.
+        columns: headings.
+        rows: cells by row, each a string, a number, or `None` for none.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | float | None]]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSummary:
+    """What a method says of all its fits, beside one chart a fit.
+
+    Args:
+        tables: for the report and the results page.
+        figures: SVG texts by title, for the report.
+    """
+
+    tables: Sequence[Table] = ()
+    figures: Mapping[str, str] = dataclasses.field(default_factory=dict)

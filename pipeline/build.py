@@ -159,7 +159,7 @@ def build_pipeline(
             "transform_graph": transformed["transform_graph"],
         },
         method.trainer_options,
-        {"fits": method.fits},
+        {"fits": method.fits, "summarize_training": method.summarize_training},
     )
     model = (Trainer, "model")
     place(

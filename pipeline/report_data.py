@@ -10,12 +10,14 @@ from typing import Any
 from ..components import example_proto, filesystem, tfrecord
 from ..components.artifacts import ExampleAnomalies, Examples, ExampleStatistics
 from .charts import histogram, number
+from .report_figures import is_picture
 from .report_outputs import Outputs, count_lines, json_rows, plain
 
 SAMPLES = 6
 TOP_VALUES = 5
 DATA_SET = "(data set)"
 DEAD_LETTERS = 20
+MOST_PICTURE = 1 << 19
 EXAMPLES = "examples.json"
 KEPT = re.compile(r"(?:(\w+)-)?dead_letters(?:-\d+)?\.jsonl")
 ORDER = {"train": 0, "eval": 1, "test": 2}
@@ -110,8 +112,17 @@ def samples(outputs: Outputs, method: Any) -> dict[str, Any]:
     shown = []
     for record in spread_records(artifact.files(split), SAMPLES):
         features = example_proto.decode(record)
-        shown.append({str(key): plain(text, 1500) for key, text in draw(features).items()})
+        shown.append({str(key): _sample_text(text) for key, text in draw(features).items()})
     return {"split": split, "shown": shown}
+
+
+def _sample_text(text: Any) -> str:
+    """Bounds a text, and a picture by what a page can carry."""
+    if not is_picture(text):
+        return plain(text, 1500)
+    if len(text) > MOST_PICTURE:
+        return f"a picture of {number(len(text))} characters, too large to show"
+    return text
 
 
 def short_example(outputs: Outputs) -> Mapping[str, Any]:

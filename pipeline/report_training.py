@@ -1,18 +1,24 @@
-"""The report's training section: one small chart a fit and measure."""
+"""The report's training section: the method's own tables and figures, and a chart a fit."""
 
 from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..components import filesystem
 from ..components.artifacts import ModelRun
+from ..components.trainer import FIGURES
 from .charts import line_chart, number
+from .report_figures import checked_figures
 from .report_outputs import Outputs
 
 EPOCH = "epoch"
 VALIDATION = "val_"
+WATCHED = "/"
+"""Measures with a slash in their name come from callbacks that watch layers: many, and for the
+method's own figures."""
 
 
 def training(outputs: Outputs) -> dict[str, Any]:
@@ -31,7 +37,10 @@ def training(outputs: Outputs) -> dict[str, Any]:
     fits = sorted(logs, key=lambda fit: (order.get(fit, len(order)), fit))
     measures = list(
         dict.fromkeys(
-            name.removeprefix(VALIDATION) for fit in fits for name in logs[fit] if name != EPOCH
+            name.removeprefix(VALIDATION)
+            for fit in fits
+            for name in logs[fit]
+            if name != EPOCH and WATCHED not in name
         )
     )
     measures.sort(key=lambda name: (name != "loss", name == "learning_rate"))
@@ -40,7 +49,27 @@ def training(outputs: Outputs) -> dict[str, Any]:
         "fits": len(fits),
         "epochs": [len(logs[fit].get(EPOCH, ())) for fit in fits],
         "groups": [group for group in groups if group["charts"]],
+        "figures": _figures(artifact),
+        "tables": _tables(artifact.properties.get("tables") or ()),
     }
+
+
+def _figures(artifact: ModelRun) -> list[dict[str, str]]:
+    if not filesystem.exists(artifact.path(FIGURES)):
+        return []
+    return checked_figures(artifact.read_json(FIGURES))
+
+
+def _tables(tables: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {**table, "rows": [[cell_text(cell) for cell in row] for row in table["rows"]]}
+        for table in tables
+    ]
+
+
+def cell_text(cell: Any) -> str:
+    """Returns a table's cell as text: numbers as people read them, nothing for `None`."""
+    return "" if cell is None else cell if isinstance(cell, str) else number(cell)
 
 
 def _group(measure: str, fits: list[str], logs: dict[str, Any], best: Any) -> dict[str, Any]:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Mapping, Sequence
-from html.parser import HTMLParser
 from typing import Any
 
 from ..components.artifacts import ModelEvaluation
 from .charts import number
 from .report_evaluation import parts
+from .report_figures import checked_figures, is_picture
 from .report_outputs import Outputs, json_rows, plain
 
 ROWS = 50_000
 WRONG = 30
-VOID = frozenset(("area", "br", "col", "hr", "img", "wbr"))
-ACTIVE = frozenset(("embed", "foreignobject", "form", "iframe", "input", "object", "script"))
-LOADING = frozenset(("base", "link", "meta"))
 
 
 def wrong_answers(outputs: Outputs, method: Any) -> dict[str, Any]:
@@ -34,11 +30,7 @@ def wrong_answers(outputs: Outputs, method: Any) -> dict[str, Any]:
     draw = getattr(method, "figures", None)
     if draw is not None and rows:
         try:
-            for title, text in draw([*wrong, *right]).items():
-                objection = unsafe(text)
-                figures.append({"title": title, "svg": "" if objection else text})
-                if objection:
-                    figures[-1]["problem"] = objection
+            figures = checked_figures(draw([*wrong, *right]))
         except Exception as error:  # A drawing that fails must not cost the run its report.
             problem = f"{type(error).__name__}: {error}"
     shown = [
@@ -48,7 +40,7 @@ def wrong_answers(outputs: Outputs, method: Any) -> dict[str, Any]:
             "details": {
                 str(key): plain(value, 300)
                 for key, value in _details(row).items()
-                if not _nested(value)
+                if not (_nested(value) or is_picture(value))
             },
         }
         for row in wrong[:WRONG]
@@ -95,52 +87,6 @@ def split_rows(
     ordered = [groups[key] for key in sorted(groups, key=lambda key: [parts(text) for text in key])]
     turns = itertools.zip_longest(*ordered)
     return [row for turn in turns for row in turn if row is not None], right
-
-
-def unsafe(text: str) -> str | None:
-    """Returns why a figure must not stand in the report as it is, or `None`.
-
-    A figure is markup that the method made. It may hold no scripts, no event handlers, nothing
-    that is loaded from elsewhere, and every tag must be closed.
-    """
-    checker = _Checker()
-    checker.feed(text)
-    checker.close()
-    if checker.problem is None and checker.open:
-        return f"the tag <{checker.open[-1]}> is not closed"
-    return checker.problem
-
-
-class _Checker(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.problem: str | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._check(tag, attrs)
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._check(tag, attrs)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in VOID:
-            return
-        if not self.open or self.open.pop() != tag:
-            self.problem = self.problem or f"the tag </{tag}> closes nothing"
-
-    def _check(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in ACTIVE | LOADING:
-            self.problem = self.problem or f"it holds a <{tag}>"
-        for name, value in attrs:
-            held = (value or "").strip().lower()
-            loads = name in ("src", "href", "xlink:href", "action", "srcset", "data")
-            if name.startswith("on") or (loads and not held.startswith(("#", "data:image/"))):
-                self.problem = self.problem or f"it holds the attribute {name}={value!r}"
-            elif "url(" in held and not re.fullmatch(r".*url\(['\"]?#[^)]*\).*", held, re.DOTALL):
-                self.problem = self.problem or f"it loads {value!r}"
 
 
 def _details(row: Mapping[str, Any]) -> Mapping[str, Any]:

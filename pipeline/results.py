@@ -8,6 +8,7 @@ from typing import Any
 from . import catalogue, run_record
 from .history import open_store
 from .metadata_store import MetadataStore
+from .report_training import cell_text
 from .root import Root
 from .run_record import Record
 
@@ -59,7 +60,8 @@ def markdown(records: Sequence[Record]) -> str:
     for name in dict.fromkeys(record["method"] for record in records):
         of_method = [record for record in records if record["method"] == name]
         parts += ["", f"## {name}: {of_method[0]['title']}", "", *_paper(name)]
-        parts += [*_runs(of_method), "", *_by_slice(of_method)]
+        parts += [*_runs(of_method), "", *_metrics(of_method), *_by_slice(of_method)]
+        parts += _training_tables(of_method)
     return "\n".join(parts).rstrip()
 
 
@@ -154,6 +156,41 @@ def _by_slice(records: Sequence[Record]) -> list[str]:
         lines.append(f"| {label} | {' | '.join(cells)} |")
     remarks = dict.fromkeys(figure["remark"] for figure in figures if figure.get("remark"))
     return [*lines, *[f"\n{remark}" for remark in remarks]]
+
+
+def _metrics(records: Sequence[Record]) -> list[str]:
+    """Returns all metrics over all examples, beside the paper, where there are several."""
+    names = list(dict.fromkeys(name for record in records for name in record["metrics"]["metrics"]))
+    if len(names) < 2:
+        return []
+    paper = {
+        figure["metric"]: f"{_number(figure['value'])} ({figure['column']})"
+        for figure in records[-1]["metrics"].get("paper", [])
+        if not figure["slice"] and figure["column"] == records[-1]["metrics"].get("column")
+    }
+    units = records[-1]["metrics"].get("units", {})
+    headings = [f"run {number}" for number in range(1, len(records) + 1)]
+    lines = [
+        f"| metric | {' | '.join(headings)} | paper | meaning |",
+        "|---" * (len(headings) + 3) + "|",
+    ]
+    for name in names:
+        cells = [_number(record["metrics"]["metrics"].get(name)) for record in records]
+        cells += [paper.get(name, ""), units.get(name, "")]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _training_tables(records: Sequence[Record]) -> list[str]:
+    lines = []
+    for number, record in enumerate(records, 1):
+        properties = _stage(record, "Trainer").get("properties") or {}
+        for table in (properties.get("model_run") or {}).get("tables") or ():
+            columns = table["columns"]
+            lines += ["", f"Run {number}: {table['title']}", ""]
+            lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+            lines += [f"| {' | '.join(cell_text(cell) for cell in row)} |" for row in table["rows"]]
+    return lines
 
 
 def _value(metrics: Mapping[str, Any], main: str, key: Mapping[str, str]) -> float | None:

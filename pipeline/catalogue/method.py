@@ -62,7 +62,9 @@ class Method:
             `assets` maps asset names to lists of lines.
         transform_options: parameters of both.
         fits: `fits(parameters, data)` returns the Trainer's `Fit`s.
-        trainer_options: parameters of `fits`.
+        summarize_training: `summarize_training(parameters, logs)` returns a `TrainingSummary`;
+            `logs` maps a fit's name to its epochs' rows. `None`: one chart a fit says it all.
+        trainer_options: parameters of both.
         evaluate: `evaluate(models, data, split, parameters)` yields one dict an example, with
             numbers under the metrics' names, strings under the slices' names, and under `details`
             what the report shows of a wrong example (JSON values).
@@ -76,7 +78,8 @@ class Method:
         paper_figures: the paper's numbers.
         column: `column(parameters of the Trainer)` names the paper's column that a run is
             compared with, or `None`.
-        samples: `samples(features)` returns a raw example as `{heading: text}` for the report.
+        samples: `samples(features)` returns a raw example as `{heading: text}` for the report; a
+            text that begins with `data:image/` is shown as a picture.
         figures: `figures(evaluation rows)` returns `{title: SVG text}` for the report.
         predict_inputs: inputs of `serving_default` that `methodical predict` asks for, each with
             its help text.
@@ -95,6 +98,7 @@ class Method:
     evaluate: Callable[..., Any]
     metrics: Mapping[str, str]
     serve: Callable[..., Any]
+    summarize_training: Callable[..., Any] | None = None
     transform_options: type[Parameters] = Parameters
     trainer_options: type[Parameters] = Parameters
     evaluator_options: type[Parameters] = Parameters

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import os
 import pathlib
@@ -188,6 +189,110 @@ def test_an_early_stop_stays_one_after_a_resume(toy, examples, tmp_path, monkeyp
     resumed = context_in(tmp_path / "full", examples, toy.fits, toy.Options, **options)
     Trainer.execute(resumed)
     assert_same(resumed, whole, ["only"])
+
+
+def test_epochs_of_so_many_steps_go_on_through_the_data(toy, examples, tmp_path):
+    """Four epochs of three steps are two passes over six batches, also after an interruption."""
+    import keras
+
+    class Stopped(Exception):
+        pass
+
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 3:
+                raise Stopped
+
+    def stepped(interrupt, steps, epochs):
+        def fits(parameters, data):
+            (fit,) = toy.fits(parameters, data)
+
+            def train():
+                shuffled = data.serialized("train").shuffle(64, seed=5)
+                return shuffled.repeat().batch(8).map(toy.pairs)
+
+            callbacks = [Interrupt()] if interrupt else []
+            return [
+                dataclasses.replace(
+                    fit,
+                    train=train,
+                    epochs=epochs,
+                    steps_per_epoch=steps,
+                    callbacks=lambda: callbacks,
+                )
+            ]
+
+        return fits
+
+    def run(folder, interrupt=False, steps=3, epochs=4):
+        fits = stepped(interrupt, steps, epochs)
+        context = context_in(tmp_path / folder, examples, fits, toy.Options, names=("only",))
+        Trainer.execute(context)
+        return context
+
+    whole = run("whole")
+    assert len(rows(whole, "only")) == 4
+    with pytest.raises(Stopped):
+        run("cut", interrupt=True)
+    assert_same(run("cut"), whole, ["only"])
+    longer = run("longer", steps=6, epochs=2)
+    assert rows(longer, "only")[1]["val_loss"] == rows(whole, "only")[3]["val_loss"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "repeat", "message"),
+    [(None, True, "leave out `repeat"), (3, False, "end it with `repeat"), (0, True, "at least 1")],
+)
+def test_steps_and_data_that_do_not_fit(toy, examples, tmp_path, steps, repeat, message):
+    def fits(parameters, data):
+        (fit,) = toy.fits(parameters, data)
+        train = fit.train
+        return [
+            dataclasses.replace(
+                fit,
+                train=lambda: train().repeat() if repeat else train(),
+                steps_per_epoch=steps,
+            )
+        ]
+
+    context = context_in(tmp_path, examples, fits, toy.Options, names=("only",))
+    with pytest.raises(ValueError, match=message):
+        Trainer.execute(context)
+
+
+def test_finish_sees_the_best_weights_and_what_it_sets_is_saved(toy, examples, tmp_path):
+    def fits(parameters, data):
+        (fit,) = toy.fits(parameters, data)
+
+        def finish(model):
+            model.set_weights([weight * 0 + 7 for weight in model.get_weights()])
+
+        return [dataclasses.replace(fit, finish=finish)]
+
+    context = context_in(tmp_path, examples, fits, toy.Options, names=("only",))
+    Trainer.execute(context)
+    for weight in weights(context, "only"):
+        np.testing.assert_array_equal(weight, 7)
+
+
+def test_the_methods_summary_of_all_fits_is_kept(toy, examples, tmp_path):
+    from methodical.components.trainer import FIGURES
+    from methodical.components.training import Table, TrainingSummary
+
+    def summarize(parameters, logs):
+        losses = [[name, len(rows), rows[-1]["loss"]] for name, rows in logs.items()]
+        table = Table(f"epochs at {parameters.learning_rate}", ["fit", "epochs", "loss"], losses)
+        return TrainingSummary([table], {"losses": "<svg/>"})
+
+    context = context_in(tmp_path, examples, toy.fits, toy.Options)
+    functions = {**context.functions, "summarize_training": summarize}
+    Trainer.execute(dataclasses.replace(context, functions=functions))
+    model_run = context.outputs["model_run"]
+    (table,) = model_run.properties["tables"]
+    assert table["title"] == "epochs at 0.05"
+    assert [row[:2] for row in table["rows"]] == [["first", 4], ["second", 4]]
+    assert table["rows"][1][2] == rows(context, "second")[-1]["loss"]
+    assert model_run.read_json(FIGURES) == {"losses": "<svg/>"}
 
 
 def test_workers_train_the_same_models(toy, examples, tmp_path, undisturbed):

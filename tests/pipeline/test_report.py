@@ -645,6 +645,40 @@ def test_training_shows_the_best_epoch(tmp_path):
     assert (group["measure"], group["both"]) == ("loss", True)
 
 
+def test_the_methods_figures_and_tables_of_the_training(tmp_path):
+    world = World(tmp_path, tasks=1, epochs=5)
+    stage = world.stages[5]
+    folder = os.path.join(world.root, stage["outputs"]["model_run"])
+    with open(os.path.join(folder, "qa1", "epochs.csv"), "w") as writer:
+        writer.write("epoch,loss,layer/p50\n1,3,0.1\n2,2,0.2\n")
+    with open(os.path.join(folder, "figures.json"), "w") as writer:
+        json.dump({"curve": "<svg><g/></svg>", "bad": "<svg><script/></svg>"}, writer)
+    stage["properties"]["model_run"] = {
+        "tables": [
+            {"title": EVIL, "columns": ["fit", "steps"], "rows": [["a", 15000], ["b", None]]}
+        ]
+    }
+    found = report_training.training(Outputs(world.run, world.root))
+    assert [group["measure"] for group in found["groups"]] == ["loss"]
+    page = section(rendered(world), "training")
+    assert "<svg><g/></svg>" in page
+    assert "it holds a &lt;script&gt;" in page
+    assert '<th scope="row">a</th><td class="n">15,000</td>' in page
+    assert '<th scope="row">b</th><td class="n"></td>' in page
+    assert "<script>" not in page
+    assert "&lt;b&gt;bold" in page
+
+
+def test_a_picture_among_the_samples_is_shown(world, monkeypatch):
+    small, large = "data:image/png;base64,AAAA", "data:image/png;base64," + "A" * 200
+    monkeypatch.setattr(report_data, "MOST_PICTURE", 100)
+    method = fake_method(samples=lambda features: {"small": small, "large": large})
+    page = section(rendered(world, method), "data")
+    assert f'src="{small}"' in page
+    assert large not in page
+    assert "too large to show" in page
+
+
 def test_without_a_method(world):
     path = report.render_report(world.run, world.root, None)
     with open(path, encoding="utf-8") as reader:

@@ -40,6 +40,23 @@ def test_page_has_runs_and_the_papers_numbers_beside_ours(record):
     assert "7" not in lines[-1]
 
 
+def test_all_metrics_and_the_tables_of_the_training(record):
+    record["metrics"]["metrics"]["loss"] = 2.5
+    record["metrics"]["paper"][2]["remark"] = ""
+    record["metrics"]["units"] = {"loss": "nats"}
+    record["stages"][0]["properties"] = {
+        "model_run": {
+            "tables": [{"title": "steps", "columns": ["fit", "to 95 %"], "rows": [["a", 15000]]}]
+        }
+    }
+    lines = results.markdown([record, record]).splitlines()
+    assert "| metric | run 1 | run 2 | paper | meaning |" in lines
+    assert "| loss | 2.500 | 2.500 | 7.000 (AM) | nats |" in lines
+    assert "Run 2: steps" in lines
+    assert "| fit | to 95 % |" in lines
+    assert "| a | 15,000 |" in lines
+
+
 def test_collect_leaves_out_repeats_and_runs_without_metrics(toy):
     toy.run()
     toy.run()
