@@ -9,7 +9,7 @@ scripts, no links and nothing is loaded.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
 ACCENT = "var(--accent,#0b6e6e)"
@@ -51,20 +51,24 @@ def line_chart(
     *,
     y_range: tuple[float, float] | None = None,
     first_x: int = 1,
+    x_step: int = 1,
     marked_x: int | None = None,
+    accented: Collection[str] | None = None,
     width: int = 260,
     height: int = 132,
 ) -> str:
     """Draws lines over whole numbers, for instance losses over epochs.
 
-    The last series is drawn in the accent colour and above the others, which are grey.
+    Lines are grey, and those that matter in the accent colour; later ones lie above earlier ones.
 
     Args:
         series: values by the line's name; `None` and NaN leave a gap.
         title: what the chart shows, for those who cannot see it.
         y_range: lowest and highest value of the axis; by default those of the data.
         first_x: x of the first value.
+        x_step: how far the x of a value lies behind that of the one before.
         marked_x: x that gets a dotted line, for instance the best epoch.
+        accented: names of the lines in the accent colour; `None`: the last.
         width: width in CSS pixels.
         height: height in CSS pixels.
 
@@ -81,7 +85,7 @@ def line_chart(
     count = max(len(line) for line in values.values())
     left, right, top, bottom = 42, width - 8, 8, height - 18
 
-    def x_of(index: int) -> float:
+    def x_of(index: float) -> float:
         return left + (right - left) * (index / (count - 1) if count > 1 else 0.5)
 
     def y_of(value: float) -> float:
@@ -93,17 +97,17 @@ def line_chart(
         y = y_of(value)
         parts.append(_line(left, y, right, y, LINE))
         parts.append(_text(left - 5, y + 3.5, number(value, 2), "end"))
-    parts.append(_text(left, height - 4, str(first_x), "start"))
+    parts.append(_text(left, height - 4, number(first_x), "start"))
     if count > 1:
-        parts.append(_text(right, height - 4, str(first_x + count - 1), "end"))
-    if marked_x is not None and 0 <= marked_x - first_x < count:
-        x = x_of(marked_x - first_x)
+        parts.append(_text(right, height - 4, number(first_x + (count - 1) * x_step), "end"))
+    if marked_x is not None and 0 <= marked_x - first_x <= (count - 1) * x_step:
+        x = x_of((marked_x - first_x) / x_step)
         parts.append(_line(x, top, x, bottom, ACCENT, 'stroke-dasharray="2 2"'))
         if 0.12 < (x - left) / (right - left) < 0.88:
-            parts.append(_text(x, height - 4, str(marked_x), "middle", ACCENT))
-    for position, line in enumerate(values.values()):
-        main = position == len(values) - 1
-        color, thickness = (ACCENT, 1.8) if main else (MUTED, 1.2)
+            parts.append(_text(x, height - 4, number(marked_x), "middle", ACCENT))
+    chosen = [next(reversed(values))] if accented is None else accented
+    for name, line in values.items():
+        color, thickness = (ACCENT, 1.8) if name in chosen else (MUTED, 1.2)
         for run in _runs(line):
             points = [(x_of(index), y_of(value)) for index, value in run]
             if len(points) == 1:

@@ -52,6 +52,22 @@ def test_line_chart_leaves_gaps_and_marks():
     assert "3" in [node.text for node in svg.iter(f"{SVG}text")]
 
 
+def test_line_chart_names_steps_and_accents_the_lines_that_are_named():
+    lines = {"a": [0, 1, 2], "b": [1, 1, 1], "c": [2, 1, 0]}
+    text = charts.line_chart(
+        lines, "t", first_x=500, x_step=500, marked_x=1000, accented=["a", "c"], width=100
+    )
+    svg = parsed(text)
+    styles = [line.get("style") for line in svg.iter(f"{SVG}polyline")]
+    assert ["accent" in style for style in styles] == [True, False, True]
+    shown = [node.text for node in svg.iter(f"{SVG}text")]
+    assert "500" in shown
+    assert "1,500" in shown
+    # The middle between the axis at 42 and the end at 92.
+    (mark,) = [line for line in svg.iter(f"{SVG}line") if line.get("stroke-dasharray")]
+    assert float(mark.get("x1")) == 67
+
+
 @pytest.mark.parametrize("values", [[], [None], [float("nan")]])
 def test_line_chart_without_values(values):
     assert "no values" in charts.line_chart({"a": values}, "t")
