@@ -37,7 +37,8 @@ class Evaluator(Component):
     - `slices`: for every slice the mean over its examples, and how many there are (`count`);
     - `mean_over_slices`: `{"slice": name, "metrics": …}` or `null`: the mean of the slices' means,
       over the values of the *first* slice name. Where every slice is a task, this is what papers
-      call the mean accuracy: each task counts the same, however many examples it has.
+      call the mean accuracy: each task counts the same, however many examples it has. Also `null`
+      where the method says that its slices are not to be averaged.
 
     The main figure, by which the model is blessed and compared, is that of the main metric in
     `mean_over_slices` if there are slices, else in `metrics`. `main` names the metric, `main_value`
@@ -64,11 +65,12 @@ class Evaluator(Component):
         "metrics": "the metrics' names, each with its unit; the first is the main one",
         "higher_is_better": "whether larger values of the main metric are better",
         "slices": "names in the dicts by which metrics are sliced",
+        "mean_over_slices": "whether the main figure is the mean over the first slice's values",
         "paper_figures": "the paper's numbers",
         "column": "column(Trainer's parameters) names the paper's column to compare with, or None",
     }
     OPTIONAL_FUNCTIONS: ClassVar = frozenset(
-        {"higher_is_better", "slices", "paper_figures", "column"}
+        {"higher_is_better", "slices", "mean_over_slices", "paper_figures", "column"}
     )
 
     class Parameters(component.Parameters):
@@ -184,6 +186,7 @@ def _plain(value: Any) -> Any:
 def _evaluation(context: ExecutionContext, split: str, means: SlicedMeans) -> dict[str, Any]:
     functions = context.functions
     main = next(iter(functions["metrics"]))
+    averaged = means.mean_over_slices() if functions.get("mean_over_slices", True) else None
     found: dict[str, Any] = {
         "split": split,
         "examples": means.examples,
@@ -191,7 +194,7 @@ def _evaluation(context: ExecutionContext, split: str, means: SlicedMeans) -> di
         "units": dict(functions["metrics"]),
         "main": main,
         "higher_is_better": functions.get("higher_is_better", True),
-        "mean_over_slices": means.mean_over_slices(),
+        "mean_over_slices": averaged,
         "slices": means.slices(),
         "missing": dict(means.missing),
     }

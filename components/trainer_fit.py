@@ -153,14 +153,15 @@ def _dataset(name: str, what: str, value: Any) -> tf.data.Dataset:
 
 def _training_data(fit: Fit) -> tf.data.Dataset:
     train = _dataset(fit.name, "train", fit.train())
-    infinite = int(train.cardinality()) == tf.data.INFINITE_CARDINALITY
-    if infinite and fit.steps_per_epoch is None:
+    cardinality = int(train.cardinality())
+    if cardinality == tf.data.INFINITE_CARDINALITY and fit.steps_per_epoch is None:
         raise ValueError(
             "The train data of a fit must end after one epoch: leave out `repeat()`, or say how "
             f"long an epoch is with `steps_per_epoch`. Received: an infinite dataset for "
             f"{fit.name!r}"
         )
-    if not infinite and fit.steps_per_epoch is not None:
+    # That of a dataset made of datasets is unknown, a negative number.
+    if cardinality >= 0 and fit.steps_per_epoch is not None:
         raise ValueError(
             "With `steps_per_epoch` the train data of a fit must repeat: end it with `repeat()`. "
             f"Received: a dataset that ends and steps_per_epoch={fit.steps_per_epoch} for "

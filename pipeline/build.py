@@ -171,6 +171,7 @@ def build_pipeline(
             "metrics": method.metrics,
             "higher_is_better": method.higher_is_better,
             "slices": method.slices,
+            "mean_over_slices": method.mean_over_slices,
             "paper_figures": method.paper_figures,
             "column": method.column,
         },

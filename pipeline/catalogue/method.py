@@ -73,6 +73,8 @@ class Method:
             one.
         higher_is_better: whether larger values of the main metric are better.
         slices: names in `evaluate`'s dicts by which metrics are sliced.
+        mean_over_slices: whether the main figure is the mean over the first slice's values, each
+            counting the same, or else over the examples.
         serve: `serve(models, data, parameters)` returns the `ServingModel`.
         exporter_options: parameters of `serve`.
         paper_figures: the paper's numbers.
@@ -105,6 +107,7 @@ class Method:
     exporter_options: type[Parameters] = Parameters
     higher_is_better: bool = True
     slices: Sequence[str] = ()
+    mean_over_slices: bool = True
     paper_figures: Sequence[PaperFigure] = ()
     column: Callable[[Any], str | None] = lambda parameters: None
     samples: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None

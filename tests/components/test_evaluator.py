@@ -76,6 +76,14 @@ def evaluated(tmp_path):
     return run
 
 
+def test_slices_need_not_be_averaged(evaluated):
+    context, found, _ = evaluated(functions={"mean_over_slices": False})
+    assert found["mean_over_slices"] is None
+    assert len(found["slices"]) == 3
+    assert (found["main_label"], found["main_value"]) == ("accuracy", pytest.approx(0.6))
+    assert context.summary == "accuracy 0.600, no baseline yet"
+
+
 def test_means_by_example_and_by_slice(evaluated):
     context, found, seen = evaluated()
     assert found["metrics"] == {"accuracy": pytest.approx(0.6), "loss": pytest.approx(2.0)}
