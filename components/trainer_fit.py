@@ -6,6 +6,7 @@ Imported where a fit runs, not where a pipeline is built: it imports Keras.
 from __future__ import annotations
 
 import csv
+import gc
 import hashlib
 import json
 import math
@@ -72,6 +73,9 @@ def run_fit(
         finished = _train(
             fit, fit_seed(seed, fit.name), checkpoints, log_dir, checkpoint_seconds, report
         )
+        # The model and its data iterators hold each other. TensorFlow may wait forever for an
+        # iterator's threads if it goes only when the interpreter shuts down.
+        gc.collect()
     write_logs(filesystem.join(log_dir, fit.name), finished["rows"])
     report(fit.name, float(fit.epochs), f"done after {finished['result']['epochs_run']} epochs")
     return finished["result"]
@@ -153,18 +157,10 @@ def _dataset(name: str, what: str, value: Any) -> tf.data.Dataset:
 
 def _training_data(fit: Fit) -> tf.data.Dataset:
     train = _dataset(fit.name, "train", fit.train())
-    cardinality = int(train.cardinality())
-    if cardinality == tf.data.INFINITE_CARDINALITY and fit.steps_per_epoch is None:
+    if int(train.cardinality()) == tf.data.INFINITE_CARDINALITY and fit.steps_per_epoch is None:
         raise ValueError(
             "The train data of a fit must end after one epoch: leave out `repeat()`, or say how "
             f"long an epoch is with `steps_per_epoch`. Received: an infinite dataset for "
-            f"{fit.name!r}"
-        )
-    # That of a dataset made of datasets is unknown, a negative number.
-    if cardinality >= 0 and fit.steps_per_epoch is not None:
-        raise ValueError(
-            "With `steps_per_epoch` the train data of a fit must repeat: end it with `repeat()`. "
-            f"Received: a dataset that ends and steps_per_epoch={fit.steps_per_epoch} for "
             f"{fit.name!r}"
         )
     return train
@@ -208,6 +204,7 @@ class _Keeper(keras.callbacks.Callback):
         self._best_weights: list[np.ndarray] | None = None
         self._state: dict[str, Any] | None = None
         self._epoch_began = self._reported = 0.0
+        self._steps = 0
         self._kept = time.monotonic()
         self._log: EpochLog | None = None
 
@@ -238,8 +235,10 @@ class _Keeper(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch_began = time.monotonic()
+        self._steps = 0
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._steps = batch + 1
         loss = (logs or {}).get("loss")
         epoch = len(self.rows) + 1
         if loss is not None and not math.isfinite(float(loss)):
@@ -257,6 +256,12 @@ class _Keeper(keras.callbacks.Callback):
             self.report(self.fit.name, epoch - 1 + within, f"{text}, loss {float(loss or 0):.4g}")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self.fit.steps_per_epoch is not None and self._steps < self.fit.steps_per_epoch:
+            raise ValueError(
+                "With `steps_per_epoch` the train data of a fit must repeat: end it with "
+                f"`repeat()`. Received: data that end after {self._steps} of "
+                f"{self.fit.steps_per_epoch} steps in epoch {epoch + 1} of {self.fit.name!r}"
+            )
         values = {name: float(value) for name, value in (logs or {}).items()}
         if self.monitor not in values:
             raise ValueError(

@@ -53,7 +53,7 @@ def run_fits(
     threads = max(1, _cores() // workers)
     payload = (_by_reference(parameters), fits, data, dict(settings), threads)
     waiting = list(reversed(names))
-    training: dict[Any, tuple[Any, str | None]] = {}
+    training: dict[Any, tuple[Any, str]] = {}
     results: dict[str, dict[str, Any]] = {}
     try:
         for _ in range(workers):
@@ -83,11 +83,14 @@ def run_fits(
                     raise error from RuntimeError(f"In a training process:\n{text}")
                 else:
                     results[name] = values[0]
-                    following = waiting.pop() if waiting else None
-                    training[connection] = (process, following)
-                    connection.send(following)
-                    if following is None:
+                    if waiting:
+                        training[connection] = (process, waiting.pop())
+                        connection.send(training[connection][1])
+                    else:
                         del training[connection]
+                        # All it made is on disk. Left to itself it may never end: TensorFlow waits
+                        # for the threads of data iterators while the interpreter shuts down.
+                        process.kill()
                         process.join()
                         connection.close()
     finally:
@@ -137,7 +140,8 @@ def _work(connection: Any, payload: tuple[Any, ...]) -> None:
 
     try:
         known = {fit.name: fit for fit in fits(_rebuilt(classes, values), data)}
-        while (name := connection.recv()) is not None:
+        while True:
+            name = connection.recv()
             connection.send(("done", run_fit(known[name], report=report, **settings)))
     except Exception as error:
         connection.send(("error", _sendable(error), traceback.format_exc()))

@@ -241,7 +241,11 @@ def test_epochs_of_so_many_steps_go_on_through_the_data(toy, examples, tmp_path)
 
 @pytest.mark.parametrize(
     ("steps", "repeat", "message"),
-    [(None, True, "leave out `repeat"), (3, False, "end it with `repeat"), (0, True, "at least 1")],
+    [
+        (None, True, "leave out `repeat"),
+        (4, False, "end after 2 of 4 steps in epoch 2"),
+        (0, True, "at least 1"),
+    ],
 )
 def test_steps_and_data_that_do_not_fit(toy, examples, tmp_path, steps, repeat, message):
     def fits(parameters, data):
