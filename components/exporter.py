@@ -70,6 +70,7 @@ class Exporter(Component):
             signatures=sorted(serving.signatures),
             warm_up_requests=requests,
             bytes=size,
+            facts=dict(serving.facts),
             referenced=sorted(
                 name for name, signature in serving.signatures.items() if signature.references
             ),
@@ -79,6 +80,8 @@ class Exporter(Component):
             f"{len(serving.signatures)} signatures, {size / 1e6:.1f} MB, "
             f"{requests} warm-up requests"
         )
+        first_lines = [text.partition("\n")[0] for text in serving.facts.values()]
+        context.summary = ", ".join([context.summary, *first_lines])
 
 
 def _export(serving: ServingModel, folder: str) -> dict[str, Any]:

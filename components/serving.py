@@ -35,7 +35,9 @@ class ServingModel:
         signatures: by name; `serving_default` (what a client has), `serving_examples` (serialized
             `tf.train.Example`s, input `examples`) and a raw-tensor signature.
         track: Keras models, lookup tables and other trackable objects that the functions use.
+        facts: what else was done to the models, texts by heading, for the screen and the report.
     """
 
     signatures: Mapping[str, Signature]
     track: Sequence[Any]
+    facts: Mapping[str, str] = dataclasses.field(default_factory=dict)

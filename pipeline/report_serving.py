@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shlex
@@ -33,6 +34,7 @@ def serving(outputs: Outputs, method: Any) -> dict[str, Any]:
     return {
         "signatures": _signatures(signatures, checks.get("signatures") or {}),
         "batch_sizes": _batch_sizes(checks),
+        "made": dict(saved.properties.get("facts") or {}),
         "facts": _facts(checks),
         "reasons": checks.get("reasons") or [],
         "latency": _latency(checks.get("latency_milliseconds") or {}),
@@ -69,11 +71,26 @@ def serve_commands(
 
 
 def _instance_value(value: Any, name: str) -> Any:
-    if isinstance(value, (list, tuple)) and value and len(plain(value, LONGEST)) < LONGEST:
-        if all(isinstance(entry, bytes) for entry in value):
-            return "\n".join(entry.decode("utf-8", "replace") for entry in value)
-        return value[0] if len(value) == 1 else list(value)
+    if isinstance(value, (list, tuple)) and value:
+        binary = any(isinstance(entry, bytes) and not _is_text(entry) for entry in value)
+        if len(plain(value, LONGEST)) < LONGEST:
+            if binary:
+                # How the REST interface of TensorFlow Serving takes bytes that are no text.
+                return {"b64": base64.b64encode(value[0]).decode()}
+            if all(isinstance(entry, bytes) for entry in value):
+                return "\n".join(entry.decode() for entry in value)
+            return value[0] if len(value) == 1 else list(value)
+        if binary:
+            return {"b64": f"<base64 of {name}>"}
     return f"<{name}>"
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _json_file(artifact: Any, name: str) -> Any:

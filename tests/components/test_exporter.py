@@ -98,6 +98,8 @@ def test_signatures_keep_their_names(saved, exported):
     assert answer["label"].numpy().tolist() == [b"group b", b"group z"]
     assert os.listdir(saved.path("Format-Serving", "assets")) == ["groups.txt"]
     assert exported.summary.startswith("3 signatures, ")
+    assert exported.summary.endswith(", 3 groups")
+    assert saved.properties["facts"] == {"groups": "3 groups\na, b, c"}
     assert saved.properties["warm_up_requests"] == 3 * ROWS
     assert saved.properties["referenced"] == ["raw", "serving_default", "serving_examples"]
 

@@ -207,4 +207,5 @@ def serve(models, data, parameters):
             ),
         },
         [model, table],
+        facts={"groups": "3 groups\na, b, c"},
     )

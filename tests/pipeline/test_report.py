@@ -725,9 +725,26 @@ def test_request_leaves_out_large_features():
     commands = report_serving.serve_commands(
         Outputs(run, "/data/my root"), method, {}, {"image": [b"\xff\xd8" * 5000], "size": [0]}
     )
-    assert '{"instances": [{"image": "<image>", "size": 0}]}' in commands["curl"]
+    assert '{"instances": [{"image": {"b64": "<base64 of image>"}, "size": 0}]}' in commands["curl"]
     assert "models/faces:predict" in commands["curl"]
     assert "-v '/data/my root/serving:/models'" in commands["docker"]
+
+
+def test_what_was_done_to_the_exported_models(world):
+    stage = next(stage for stage in world.stages if stage["component"] == "Exporter")
+    stage["properties"]["saved_model"] = {"facts": {"folding": "2 of 3 folded\n  a  into b"}}
+    page = section(rendered(world), "serving")
+    assert "<summary>2 of 3 folded</summary>" in page
+    assert "  a  into b" in page
+
+
+def test_request_has_bytes_as_base64(world):
+    run = {"run_id": "r", "method": "digits", "stages": []}
+    method = types.SimpleNamespace(predict_inputs={"image": "a PNG file"})
+    commands = report_serving.serve_commands(
+        Outputs(run, "/data/root"), method, {}, {"image": [b"\x89PNG"]}
+    )
+    assert '{"instances": [{"image": {"b64": "iVBORw=="}}]}' in commands["curl"]
 
 
 def test_split_rows_takes_the_slices_in_turn():
