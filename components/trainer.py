@@ -21,7 +21,7 @@ DONE, MODELS = "done", "models"
 """Where a finished fit's model lies in its checkpoint folder until all fits are published."""
 
 FIGURES = "figures.json"
-"""Where `model_run` has the figures of a `TrainingSummary`."""
+"""Where `model_run` has the figures of a `TrainingSummary`, in their order."""
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
@@ -41,8 +41,8 @@ class Trainer(Component):
     Outputs: `model` with one `.keras` file a fit; its properties are `parameters`, `fits` (names),
     `best` (by fit: `epoch` from 1, `value`, `monitor`, `mode`), `epochs_run`, `seconds` and
     `parameter_count` (each by fit). `model_run` with `<fit>/epochs.csv` and `<fit>/epochs.jsonl`;
-    where the method has `summarize_training`, also `figures.json` (SVG texts by title), and the
-    tables as property `tables` (`title`, `columns`, `rows`).
+    where the method has `summarize_training`, also `figures.json` (pairs of title and SVG text),
+    and the tables as property `tables` (`title`, `columns`, `rows`).
     """
 
     INPUTS: ClassVar = {"examples": Examples, "transform_graph": TransformGraph}
@@ -157,7 +157,7 @@ def _summarize(context: ExecutionContext, fits: Sequence[Fit]) -> None:
         with filesystem.open_file(model_run.path(fit.name, "epochs.jsonl")) as reader:
             logs[fit.name] = [json.loads(line) for line in reader]
     summary = summarize(context.parameters, logs)
-    model_run.write_json(FIGURES, dict(summary.figures))
+    model_run.write_json(FIGURES, [list(figure) for figure in summary.figures.items()])
     model_run.properties["tables"] = [
         {
             "title": table.title,

@@ -57,7 +57,7 @@ def training(outputs: Outputs) -> dict[str, Any]:
 def _figures(artifact: ModelRun) -> list[dict[str, str]]:
     if not filesystem.exists(artifact.path(FIGURES)):
         return []
-    return checked_figures(artifact.read_json(FIGURES))
+    return checked_figures(dict(artifact.read_json(FIGURES)))
 
 
 def _tables(tables: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

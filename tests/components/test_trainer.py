@@ -286,7 +286,7 @@ def test_the_methods_summary_of_all_fits_is_kept(toy, examples, tmp_path):
     def summarize(parameters, logs):
         losses = [[name, len(rows), rows[-1]["loss"]] for name, rows in logs.items()]
         table = Table(f"epochs at {parameters.learning_rate}", ["fit", "epochs", "loss"], losses)
-        return TrainingSummary([table], {"losses": "<svg/>"})
+        return TrainingSummary([table], {"losses": "<svg/>", "a": "<svg> </svg>"})
 
     context = context_in(tmp_path, examples, toy.fits, toy.Options)
     functions = {**context.functions, "summarize_training": summarize}
@@ -296,7 +296,7 @@ def test_the_methods_summary_of_all_fits_is_kept(toy, examples, tmp_path):
     assert table["title"] == "epochs at 0.05"
     assert [row[:2] for row in table["rows"]] == [["first", 4], ["second", 4]]
     assert table["rows"][1][2] == rows(context, "second")[-1]["loss"]
-    assert model_run.read_json(FIGURES) == {"losses": "<svg/>"}
+    assert model_run.read_json(FIGURES) == [["losses", "<svg/>"], ["a", "<svg> </svg>"]]
 
 
 def test_workers_train_the_same_models(toy, examples, tmp_path, undisturbed):

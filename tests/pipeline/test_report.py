@@ -652,7 +652,7 @@ def test_the_methods_figures_and_tables_of_the_training(tmp_path):
     with open(os.path.join(folder, "qa1", "epochs.csv"), "w") as writer:
         writer.write("epoch,loss,layer/p50\n1,3,0.1\n2,2,0.2\n")
     with open(os.path.join(folder, "figures.json"), "w") as writer:
-        json.dump({"curve": "<svg><g/></svg>", "bad": "<svg><script/></svg>"}, writer)
+        json.dump([["curve", "<svg><g/></svg>"], ["bad", "<svg><script/></svg>"]], writer)
     stage["properties"]["model_run"] = {
         "tables": [
             {"title": EVIL, "columns": ["fit", "steps"], "rows": [["a", 15000], ["b", None]]}
