@@ -191,7 +191,7 @@ def test_mixed_precision(example):
     if is_loss(thing):
         return
     assert thing.compute_dtype == "bfloat16"
-    assert {weight.dtype for weight in thing.trainable_weights} == {"float32"}
+    assert {weight.dtype for weight in thing.trainable_weights} <= {"float32"}
     if isinstance(thing, keras.Model):
         thing.compile(optimizer=keras.optimizers.SGD(0.1), loss=example.loss, jit_compile=False)
         targets = None if example.targets is None else example.targets(BATCH)
