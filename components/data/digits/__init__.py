@@ -1,0 +1,1 @@
+"""Labelled images: readers, Beam transforms, parsing and serving."""
