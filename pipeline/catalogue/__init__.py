@@ -19,8 +19,22 @@ def _babi() -> Method:
     return METHOD
 
 
+def _batch_norm() -> Method:
+    from .batch_norm import METHOD
+
+    return METHOD
+
+
+def _batch_norm_inception() -> Method:
+    from .batch_norm_inception import METHOD
+
+    return METHOD
+
+
 _METHODS: dict[str, Callable[[], Method]] = {
     "babi": _babi,
+    "batch-norm": _batch_norm,
+    "batch-norm-inception": _batch_norm_inception,
 }
 
 
