@@ -1,5 +1,6 @@
 import os
 import pathlib
+from typing import Any
 
 import pytest
 
@@ -19,3 +20,21 @@ def real_data() -> pathlib.Path:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Starts with the end-to-end tests: they take longest, and the other worker does the rest."""
     items.sort(key=lambda item: "end_to_end" not in item.nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Gives whole files to a worker, but of the end-to-end suite the tests of one method.
+
+    Tests of a file share what its fixtures make, and those of a method its run.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFileAndMethod(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return (
+                file + nodeid[nodeid.find("[") :] if "end_to_end/test_pipelines" in file else file
+            )
+
+    return ByFileAndMethod(config, log)

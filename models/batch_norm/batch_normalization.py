@@ -244,14 +244,14 @@ class BatchNormalization(keras.layers.Layer):
         factor = ops.rsqrt(self.moving_variance + self.epsilon)
         if self.scale:
             factor = factor * ops.cast(self.gamma, factor.dtype)
-        shift = -factor * self.moving_mean
-        if self.center:
-            shift = shift + ops.cast(self.beta, shift.dtype)
-        shape = [1] * len(values.shape)
-        shape[self.axis] = -1
-        factor, shift = (
-            ops.reshape(ops.cast(vector, values.dtype), shape) for vector in (factor, shift)
-        )
+        shift = factor * self.moving_mean
+        shift = ops.cast(self.beta, shift.dtype) - shift if self.center else -shift
+        factor, shift = ops.cast(factor, values.dtype), ops.cast(shift, values.dtype)
+        rank = len(values.shape)
+        if self.axis % rank != rank - 1:
+            shape = [1] * rank
+            shape[self.axis] = -1
+            factor, shift = ops.reshape(factor, shape), ops.reshape(shift, shape)
         return values * factor + shift
 
     def _normalize_batch(self, values, mask):
@@ -272,12 +272,11 @@ class BatchNormalization(keras.layers.Layer):
         if self.renorm:
             r, d = self._corrections(batch, channel)
             factor = factor * r * gamma
-            shift = d * gamma - batch.mean * factor
+            shift = batch.mean * factor - d * gamma
         else:
             factor = factor * gamma
-            shift = -batch.mean * factor
-        if self.center:
-            shift = shift + channel(self.beta)
+            shift = batch.mean * factor
+        shift = channel(self.beta) - shift if self.center else -shift
         if self._observer is not None:
             self._observer.record(self, batch)
         else:

@@ -380,7 +380,7 @@ METHOD = Method(
     layer_examples=layer_examples,
     tiny={
         "example_gen.limit": 200,
-        "trainer.variants": ["inception", "bn_x5"],
+        "trainer.variants": ["bn_x5"],
         "trainer.jit_compile": False,
         "trainer.width": 0.2,
         "trainer.steps": 8,

@@ -102,11 +102,12 @@ class ImageDecoder:
         Raises:
             tf.errors.InvalidArgumentError: the bytes are no such image; see `reason`.
         """
+        content = tf.constant(encoded)
         if encoded[:2] in _BEGINNINGS[:2]:
-            image = _decoded_accurately(encoded)
+            image = _decoded_accurately(content)
             if tuple(image.shape) == self.shape:
                 return self._binarized(image).numpy()
-        return self._in_graph(tf.constant(encoded)).numpy()
+        return self._in_graph(content).numpy()
 
     def batch(self, encoded: tf.Tensor) -> tf.Tensor:
         """Decodes a batch of images.
@@ -186,8 +187,9 @@ def reason(error: tf.errors.OpError) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
-def _decoded_accurately(encoded: tf.Tensor | bytes) -> tf.Tensor:
-    return tf.io.decode_jpeg(encoded, dct_method="INTEGER_ACCURATE")
+def _decoded_accurately(encoded: tf.Tensor) -> tf.Tensor:
+    # The default of the fraction is the integer 1, for which TensorFlow leaves its fast path.
+    return tf.io.decode_jpeg(encoded, acceptable_fraction=1.0, dct_method="INTEGER_ACCURATE")
 
 
 def _begins(encoded: tf.Tensor, beginnings: Sequence[bytes]) -> tf.Tensor:
