@@ -96,6 +96,13 @@ def _train(
     tf.config.experimental.enable_op_determinism()
     model = fit.build()
     train = _training_data(fit)
+    per_call = model.steps_per_execution
+    if fit.steps_per_epoch is not None and fit.steps_per_epoch % per_call:
+        raise ValueError(
+            "A fit's steps_per_epoch must be a multiple of its model's steps_per_execution, to "
+            f"which Keras rounds it up. Received: {fit.steps_per_epoch} and {per_call} for "
+            f"{fit.name!r}"
+        )
     validation = fit.validation() if fit.validation is not None else None
     if validation is not None:
         validation = _dataset(fit.name, "validation", validation)
@@ -136,6 +143,7 @@ def _train(
             )
     model.set_weights(keeper.best_weights(model))
     if fit.finish is not None:
+        report(fit.name, fit.epochs - 0.01, "setting what depends on the best weights")
         fit.finish(model)
     result = {
         "best": {**keeper.best, "monitor": monitor, "mode": mode},

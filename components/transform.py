@@ -10,6 +10,8 @@ from . import beam_pipeline, dead_letters, filesystem
 from .artifacts import ExampleAnomalies, Examples, Schema, TransformGraph
 from .component import BadDataError, Component, ExecutionContext, Parameters
 
+_SHOWN_LINES, _SHOWN_TEXT = 3, 24
+
 
 class Transform(Component):
     """Analyses the training split and transforms the examples of all splits, in one pipeline.
@@ -133,5 +135,12 @@ def _finish(context: ExecutionContext, rows: list[dict[str, Any]]) -> None:
             "Transform must keep at least one example of the split 'train'. "
             f"Received: {splits} after the transform"
         )
-    learnt = ", ".join(f"{name} {lines:,}" for name, lines in sorted(assets.items()))
+    learnt = ", ".join(_learnt(graph, name, lines) for name, lines in sorted(assets.items()))
     context.summary = f"{learnt or 'no assets'}; {good:,} examples, {bad:,} bad"
+
+
+def _learnt(graph: TransformGraph, name: str, lines: int) -> str:
+    """Returns an asset for the screen: its number of lines, or of a few short ones these."""
+    few = graph.asset(name) if lines <= _SHOWN_LINES else []
+    text = " ".join(few)
+    return f"{name} {text}" if few and len(text) <= _SHOWN_TEXT else f"{name} {lines:,}"

@@ -75,8 +75,23 @@ def predict(folder: str, inputs: Mapping[str, bytes]) -> dict[str, Any]:
             tensors[name] = tf.constant([value], dtype=spec.dtype)
         except (ValueError, TypeError) as error:
             raise ValueError(f"--{name} takes {spec.dtype.name}. Received: {value!r}") from error
-    outputs = signature(**tensors)
+    try:
+        outputs = signature(**tensors)
+    except tf.errors.InvalidArgumentError as error:
+        raise ValueError(f"The model refuses the inputs: {complaint(error.message)}") from error
     return {name: _plain(outputs[name][0].numpy()) for name in sorted(outputs)}
+
+
+def complaint(message: str) -> str:
+    """Returns what an operation of a graph complained of, without where it stands in the graph.
+
+    ```python
+    >>> complaint("Detected at node a\\nInvalid PNG data, size 60\\n\\t [[{{node a}}]]")
+    'Invalid PNG data, size 60'
+    ```
+    """
+    said = message.partition("\n\t [[")[0].strip().splitlines()
+    return said[-1].removeprefix("assertion failed: ") if said else "no reason is given"
 
 
 def _plain(value: Any) -> Any:
@@ -116,6 +131,8 @@ def _quiet() -> Iterator[None]:
         faulthandler.enable(saved)
         try:
             yield
+        except ValueError:
+            raise  # One sentence about the inputs, which the noise would hide.
         except BaseException:
             said.seek(0)
             os.write(saved, said.read())
@@ -146,7 +163,9 @@ def predict_command(
             click.echo(f"Error: {error}", err=True)
             raise SystemExit(1) from error
         except ValueError as error:
-            raise click.UsageError(str(error)) from error
+            files = [text for text in inputs.values() if os.path.isfile(text)]
+            hint = f" To read a file write @ before its name: @{files[0]}" if files else ""
+            raise click.UsageError(f"{error}{hint}") from error
         version = folder.replace(os.sep, "/").rpartition("/")[2]
         if as_json:
             document = {"method": method.name, "version": int(version), "outputs": outputs}

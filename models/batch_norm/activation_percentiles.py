@@ -1,6 +1,7 @@
 """Percentiles and drift of activations over training."""
 
 import difflib
+import numbers
 
 import keras
 import numpy as np
@@ -85,17 +86,29 @@ class ActivationPercentiles(keras.callbacks.Callback):
         super().__init__()
         if side not in ("input", "output"):
             raise ValueError(f'`side` must be "input" or "output". Received: side={side!r}')
+        if isinstance(percentiles, (int, float)):
+            percentiles = [percentiles]
         if not all(0 <= percentile <= 100 for percentile in percentiles):
             raise ValueError(
                 f"`percentiles` must be in [0, 100]. Received: percentiles={percentiles}"
             )
-        if every_steps is not None and every_steps < 1:
+        if unit is not None and not isinstance(unit, numbers.Integral):
             raise ValueError(
-                "`every_steps` must be positive, or `None` for the ends of epochs alone. "
+                f"`unit` must be an integer, or `None` for all units. Received: unit={unit!r}"
+            )
+        if every_steps is not None and (every_steps < 1 or every_steps != int(every_steps)):
+            raise ValueError(
+                "`every_steps` must be a positive integer, or `None` for the ends of epochs alone. "
                 f"Received: every_steps={every_steps}"
             )
         self.inputs = inputs
-        self.layers = [layers] if isinstance(layers, str) else list(layers)
+        named = [layers] if isinstance(layers, (str, keras.layers.Layer)) else list(layers)
+        self.layers = [name for name in named if isinstance(name, str)]
+        if len(self.layers) < len(named) or len(set(self.layers)) < len(named):
+            raise ValueError(
+                "`layers` must be names of layers, such as `layer.name`, each once. "
+                f"Received: layers={layers!r}"
+            )
         if not self.layers:
             raise ValueError(f"`layers` must name at least one layer. Received: layers={layers!r}")
         self.side = side

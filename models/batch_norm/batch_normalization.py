@@ -1,5 +1,7 @@
 """Batch normalization with unbiased population statistics."""
 
+import numbers
+
 import keras
 from keras import ops
 
@@ -145,6 +147,10 @@ class BatchNormalization(keras.layers.Layer):
                 "`momentum` must be in [0, 1], or `None` for the average over all steps. "
                 f"Received: momentum={momentum}"
             )
+        if not isinstance(axis, numbers.Integral):
+            raise ValueError(
+                f"`axis` must be one integer, the axis of the channels. Received: axis={axis!r}"
+            )
         if not epsilon > 0:
             raise ValueError(f"`epsilon` must be positive. Received: epsilon={epsilon}")
         if synchronized and keras.backend.backend() == "torch":
@@ -152,7 +158,9 @@ class BatchNormalization(keras.layers.Layer):
                 "`synchronized=True` needs TensorFlow or JAX: with PyTorch, Keras sums "
                 "nothing over replicas. Received: synchronized=True"
             )
-        if ghost_batch_size is not None and (ghost_batch_size < 1 or synchronized):
+        if ghost_batch_size is not None and (
+            ghost_batch_size < 1 or ghost_batch_size != int(ghost_batch_size) or synchronized
+        ):
             raise ValueError(
                 "`ghost_batch_size` must be a positive integer, and it excludes "
                 f"`synchronized=True`. Received: ghost_batch_size={ghost_batch_size}, "

@@ -62,6 +62,32 @@ class TrainerOptions(Parameters):
         json_schema_extra=HOW,
     )
 
+    @pydantic.model_validator(mode="after")
+    def _whole_records(self):
+        check_records(self.steps, self.record_every)
+        return self
+
+
+def check_records(steps: int, record_every: int) -> None:
+    """Checks that training ends with a record.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if steps % record_every:
+        raise ValueError(
+            "`steps` must be a multiple of `record_every`, so that training ends with a record. "
+            f"Received: steps={steps}, record_every={record_every}"
+        )
+
+
+def steps_per_execution(record_every: int, most: int) -> int:
+    """Returns how many steps one call of the graph makes: a divisor of `record_every`.
+
+    Keras rounds an epoch up to whole calls.
+    """
+    return next(count for count in range(most, 0, -1) if record_every % count == 0)
+
 
 class ExporterOptions(Parameters):
     """What the served model is made of."""
@@ -86,6 +112,7 @@ def network_fit(kind: str, number: int, parameters: TrainerOptions, data: Transf
     from ...components.data.digits import parsing
     from ...components.training import Fit
 
+    classes = len(parsing.classes(data))
     batch_size = min(parameters.batch_size, parsing.count(data, "train"))
 
     def build():
@@ -95,7 +122,7 @@ def network_fit(kind: str, number: int, parameters: TrainerOptions, data: Transf
 
         model = sigmoid_network(
             parsing.image_shape(data),
-            len(parsing.classes(data)),
+            classes,
             hidden=parameters.hidden,
             units=parameters.units,
             batch_norm=kind == WITH,
@@ -107,7 +134,7 @@ def network_fit(kind: str, number: int, parameters: TrainerOptions, data: Transf
             "sparse_categorical_crossentropy",
             metrics=["accuracy"],
             # Steps of half a millisecond: the way from Python to the graph would take as long.
-            steps_per_execution=min(50, parameters.record_every),
+            steps_per_execution=steps_per_execution(parameters.record_every, 50),
             # XLA gains nothing on layers this small, and compiles for seconds.
             jit_compile=False,
         )
@@ -139,8 +166,8 @@ def network_fit(kind: str, number: int, parameters: TrainerOptions, data: Transf
             data, "train", batch_size, seed=number, repeat=True, drop_remainder=True
         ),
         validation=(lambda: parsing.batches(data, "eval", 1000)) if has_eval else None,
-        epochs=max(1, round(parameters.steps / parameters.record_every)),
-        steps_per_epoch=min(parameters.record_every, parameters.steps),
+        epochs=parameters.steps // parameters.record_every,
+        steps_per_epoch=parameters.record_every,
         monitor="val_accuracy" if has_eval else "loss",
         mode="max" if has_eval else "min",
         callbacks=callbacks,
@@ -175,7 +202,7 @@ def milestones(parameters: TrainerOptions, logs: Mapping[str, Sequence[Mapping[s
     from ...components.training import Table
 
     measure = measured(logs)
-    every = min(parameters.record_every, parameters.steps)
+    every = parameters.record_every
     rows: list[list[Any]] = []
     for name, epochs in logs.items():
         values = [epoch[measure] for epoch in epochs]
@@ -187,6 +214,7 @@ def milestones(parameters: TrainerOptions, logs: Mapping[str, Sequence[Mapping[s
         rows.append([name, *reached, best, every * (values.index(best) + 1), values[-1]])
     if parameters.repeats > 1:
         rows += [mean_row(kind, rows) for kind in (WITH, WITHOUT) if of_kind(logs, kind)]
+    rows = [["not reached" if cell is None else cell for cell in row] for row in rows]
     columns = [f"steps to {100 * least:g} %" for least in MILESTONES]
     title = (
         f"{measure} by step, looked at every {every:,} steps; learning rate "
@@ -214,7 +242,7 @@ def training_figures(
     """Draws Figure 1: accuracy by step, and the percentiles of a sigmoid's input by step."""
     from ..charts import line_chart
 
-    every = min(parameters.record_every, parameters.steps)
+    every = parameters.record_every
     scale: dict[str, Any] = {"first_x": every, "x_step": every, "width": 560, "height": 240}
     measure = measured(logs)
     lines = {name: [row[measure] for row in rows] for name, rows in logs.items()}

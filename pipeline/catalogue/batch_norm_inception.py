@@ -120,6 +120,11 @@ class TrainerOptions(Parameters):
         2, ge=1, description="networks trained side by side", json_schema_extra=HOW
     )
 
+    @pydantic.model_validator(mode="after")
+    def _whole_records(self):
+        batch_norm.check_records(self.steps, self.record_every)
+        return self
+
     @pydantic.field_validator("variants", "changes")
     @classmethod
     def _named_once(cls, value: list[str]) -> list[str]:
@@ -168,6 +173,7 @@ def network_fit(
     from ...components.training import Fit
 
     changes = set(parameters.changes) if variant.changed else set()
+    classes = len(parsing.classes(data))
     batch_size = min(parameters.batch_size, parsing.count(data, "train"))
     if dropout is None:
         dropout = 0.0 if "dropout" in changes else parameters.dropout
@@ -179,7 +185,7 @@ def network_fit(
 
         model = inception_network(
             parsing.image_shape(data),
-            len(parsing.classes(data)),
+            classes,
             width=parameters.width,
             batch_norm=variant.batch_norm,
             activation=variant.activation,
@@ -197,7 +203,7 @@ def network_fit(
             keras.optimizers.SGD(decay, momentum=0.9),
             "sparse_categorical_crossentropy",
             metrics=["accuracy"],
-            steps_per_execution=min(10, parameters.record_every),
+            steps_per_execution=batch_norm.steps_per_execution(parameters.record_every, 10),
             jit_compile=parameters.jit_compile,
         )
         return model
@@ -229,8 +235,8 @@ def network_fit(
         build=build,
         train=train,
         validation=(lambda: parsing.batches(data, "eval", 250)) if has_eval else None,
-        epochs=max(1, round(parameters.steps / parameters.record_every)),
-        steps_per_epoch=min(parameters.record_every, parameters.steps),
+        epochs=parameters.steps // parameters.record_every,
+        steps_per_epoch=parameters.record_every,
         monitor=VALIDATION_ACCURACY if has_eval else "loss",
         mode="max" if has_eval else "min",
         finish=finish if variant.batch_norm else None,
@@ -245,7 +251,7 @@ def summarize_training(
     from ..charts import line_chart
 
     measure = batch_norm.measured(logs)
-    every = min(parameters.record_every, parameters.steps)
+    every = parameters.record_every
     lines = {name: [row[measure] for row in rows] for name, rows in logs.items()}
     drawn = {}
     baseline = {BASELINE: lines[BASELINE]} if BASELINE in lines else {}
@@ -271,7 +277,7 @@ def variants_table(
     """Returns by network the steps to the baseline's best accuracy and its own best one."""
     from ...components.training import Table
 
-    every = min(parameters.record_every, parameters.steps)
+    every = parameters.record_every
     goal = max(lines[BASELINE]) if BASELINE in lines else None
     baseline_steps = steps_to(goal, lines[BASELINE], every) if goal is not None else None
     paper_baseline = VARIANTS[BASELINE].paper_steps

@@ -84,7 +84,7 @@ SOURCES = {
         needs_data_dir=True,
     ),
     "images": Source(
-        description="JPEG, PNG, GIF or BMP files as <split>/<class>/<file>, a folder or .zip",
+        description="JPEG, PNG, GIF or BMP files as [<split>/]<class>/<file>, a folder or .zip",
         read=read_images,
         options=FolderOptions,
         needs_data_dir=True,

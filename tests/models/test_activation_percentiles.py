@@ -186,6 +186,9 @@ def test_one_constant_unit_has_no_drift(model):
         ({"layers": "hidden", "percentiles": (15, 150)}, "percentiles="),
         ({"layers": "hidden", "every_steps": 0}, "every_steps=0"),
         ({"layers": []}, "at least one layer"),
+        ({"layers": keras.layers.ReLU()}, "must be names of layers"),
+        ({"layers": ["hidden", "hidden"]}, "each once"),
+        ({"layers": "hidden", "unit": 1.5}, "unit=1.5"),
     ],
 )
 def test_errors_say_what_was_expected(model, options, message):

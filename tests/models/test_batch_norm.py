@@ -543,6 +543,8 @@ def test_same_weights_and_inference_as_keras():
         ({"momentum": 1.5}, "momentum=1.5"),
         ({"epsilon": 0.0}, "epsilon=0.0"),
         ({"ghost_batch_size": 0}, "ghost_batch_size=0"),
+        ({"ghost_batch_size": 2.5}, "ghost_batch_size=2.5"),
+        ({"axis": [1]}, r"axis=\[1\]"),
         ({"ghost_batch_size": 2, "synchronized": True}, "synchronized"),
         ({"renorm_max_scale": 0.5}, "renorm_max_scale=0.5"),
         ({"renorm_max_shift": "5"}, "renorm_max_shift=5"),

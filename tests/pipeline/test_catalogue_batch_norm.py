@@ -47,7 +47,7 @@ def test_milestones_are_the_first_records_at_or_above():
     ]
     assert table.rows == [
         ["batch_norm_1", 1000, 1500, 1500, 0.976, 1500, 0.971],
-        ["plain_1", 2000, None, None, 0.96, 2000, 0.96],
+        ["plain_1", 2000, "not reached", "not reached", 0.96, 2000, 0.96],
     ]
     assert "500 steps" in table.title
     curves, with_norm, without = summary.figures.items()
@@ -66,8 +66,8 @@ def test_repeats_have_a_mean():
         "plain_2": digits_rows([0.95, 0.98]),
     }
     *_, with_norm, without = batch_norm.milestones(parameters, logs).rows
-    assert with_norm == ["batch_norm, mean", 750, None, None, 0.97, 1000, 0.97]
-    assert without == ["plain, mean", 500, None, None, 0.97, 1000, 0.97]
+    assert with_norm == ["batch_norm, mean", 750, "not reached", "not reached", 0.97, 1000, 0.97]
+    assert without == ["plain, mean", 500, "not reached", "not reached", 0.97, 1000, 0.97]
 
 
 def test_without_a_test_split_the_table_is_of_the_validation():
@@ -164,6 +164,17 @@ def test_the_accompanying_changes_are_made_or_not():
 def test_variants_and_changes_are_named_once(options):
     with pytest.raises(ValueError, match=r"named once|at least 1"):
         batch_norm_inception.TrainerOptions(**options)
+
+
+@pytest.mark.parametrize("options", [batch_norm, batch_norm_inception])
+def test_training_ends_with_a_record(options):
+    with pytest.raises(ValueError, match="Received: steps=1250, record_every=75"):
+        options.TrainerOptions(steps=1250, record_every=75)
+
+
+@pytest.mark.parametrize(("every", "most", "expected"), [(500, 50, 50), (75, 50, 25), (7, 5, 1)])
+def test_no_epoch_is_longer_than_asked(every, most, expected):
+    assert batch_norm.steps_per_execution(every, most) == expected
 
 
 def test_the_served_network_is_the_first_of_its_order():

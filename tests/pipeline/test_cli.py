@@ -9,7 +9,7 @@ import sys
 import click.testing
 import pytest
 from methodical.components.component import Parameters
-from methodical.pipeline import build, catalogue, cli
+from methodical.pipeline import build, catalogue, cli, predict
 from methodical.pipeline.catalogue.method import Method, Source
 
 HEAVY = ("tensorflow", "keras", "apache_beam", "numpy", "matplotlib", "jinja2", "sklearn")
@@ -213,6 +213,15 @@ def test_locked_root_has_its_exit_code(call, with_toy_stages):
         assert result.exit_code == 6
         assert f"pid {os.getpid()}" in result.output
         assert call("push", "toy", "--rollback", "--root", "r").exit_code == 6
+
+
+def test_what_a_graph_complains_of_is_one_line():
+    message = (
+        "Graph execution error:\n\nDetected at node Assert defined at (most recent call last):\n"
+        "<stack traces unavailable>\nassertion failed: [An image must be a PNG file.] [0]\n"
+        "\t [[{{node Assert}}]] [Op:__inference_signature_wrapper_1525]"
+    )
+    assert predict.complaint(message) == "[An image must be a PNG file.] [0]"
 
 
 def test_predict_without_a_model_names_the_command(call):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from ...component import BadDataError
 from ...transformed import TransformedData
 from .images import to_floats
 
@@ -28,8 +29,18 @@ def image_shape(data: TransformedData) -> tuple[int, int, int]:
 
 
 def classes(data: TransformedData) -> list[str]:
-    """Returns the names of the classes; the label of an image is the index of its class."""
-    return data.asset("classes")
+    """Returns the names of the classes; the label of an image is the index of its class.
+
+    Raises:
+        BadDataError: there is one class only.
+    """
+    names = data.asset("classes")
+    if len(names) < 2:
+        raise BadDataError(
+            "The training images must be of at least two classes; in a folder each class is a "
+            f"folder of its own. Received: {', '.join(names)}"
+        )
+    return names
 
 
 def count(data: TransformedData, split: str) -> int:
