@@ -1,5 +1,7 @@
 """What the batch normalization methods hand to the stages."""
 
+import re
+
 import pytest
 from methodical.components.training import TrainingSummary
 from methodical.pipeline.catalogue import batch_norm, batch_norm_inception
@@ -52,6 +54,9 @@ def test_milestones_are_the_first_records_at_or_above():
     assert "500 steps" in table.title
     curves, with_norm, without = summary.figures.items()
     assert "Figure 1 (a)" in curves[0]
+    # The network without begins below the axis: its line has one point less.
+    points = re.findall(r'points="([^"]*)"', curves[1])
+    assert [len(line.split()) for line in points] == [4, 3]
     assert with_norm[0].startswith("batch_norm_1")
     assert without[0].startswith("plain_1")
     assert with_norm[1].count("<polyline") == 3
