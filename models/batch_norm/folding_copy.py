@@ -43,7 +43,10 @@ def copy_state(layer, new):
     """Gives a built copy the weights of its original, and a vocabulary that it learnt."""
     if not isinstance(layer, keras.Layer):
         return
-    new.set_weights(layer.get_weights())
+    try:
+        new.set_weights(layer.get_weights())
+    except ValueError as error:
+        raise cannot_copy(layer, error) from error
     if hasattr(layer, "set_vocabulary") and new.get_vocabulary() != layer.get_vocabulary():
         new.set_vocabulary(layer.get_vocabulary())
     if hasattr(new, "finalize_state"):

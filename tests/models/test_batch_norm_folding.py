@@ -252,8 +252,8 @@ def test_a_shared_norm_after_two_layers():
     inputs = keras.Input((5,))
     norm = BatchNormalization(name="norm")
     x = norm(layers.Dense(4, name="one")(inputs))
-    x = norm(layers.Dense(4, name="two")(layers.ReLU()(x)))
-    _, report = fold(randomise(keras.Model(inputs, x)))
+    y = norm(layers.Dense(4, name="two")(layers.ReLU()(x)))
+    _, report = fold(randomise(keras.Model(inputs, layers.Concatenate()([x, y]))))
     assert positions(report) == [("norm", "follows", "one"), ("norm", "follows", "two")]
 
 
@@ -618,12 +618,12 @@ def test_inputs_and_outputs_keep_names_and_structure(structure):
 def test_masks_survive():
     inputs = keras.Input((None,), dtype="int32")
     x = layers.Embedding(9, 4, mask_zero=True)(inputs)
-    x = BatchNormalization()(layers.Dense(4)(x))
+    x = BatchNormalization()(BatchNormalization()(layers.Dense(4)(x)))
     x = layers.LSTM(4, return_sequences=True)(BatchNormalization()(layers.Dense(4)(x)))
     model = keras.Model(inputs, [layers.GlobalAveragePooling1D()(x), x])
     words = np.array([[3, 4, 0, 0], [1, 2, 3, 0]], "int32")
     folded, report = fold(randomise(model), words)
-    assert report.number_folded == 2
+    assert report.number_folded == 3
     whole = outputs(folded, words[:, :2])[0][0]
     np.testing.assert_allclose(outputs(folded, words)[0][0], whole, rtol=1e-5)
 
@@ -645,6 +645,17 @@ class Scaling(layers.Layer):
         return {**super().get_config(), "factor": self.factor}
 
 
+class Nameless(layers.Layer):
+    """A class that takes no name, whose copy Keras would name anew."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def call(self, inputs):
+        return self.factor * inputs
+
+
 def bent(x):
     return ops.sign(x) * ops.sqrt(ops.abs(x))
 
@@ -658,7 +669,8 @@ def test_other_layers_are_copied_with_their_state():
     x = Scaling(2.0, name="scaling")(BatchNormalization()(x))
     x = layers.Dense(5, activation=bent)(x)
     x = layers.Lambda(lambda t: ops.relu(t) + offset, output_shape=lambda shape: shape)(x)
-    x = layers.Dense(3, activation=layers.PReLU(name="inside"))(x * np.arange(1.0, 6.0))
+    x = layers.Dense(3, activation=layers.ReLU(2.0), name="bounded")(x * np.arange(1.0, 6.0))
+    x = Nameless(3.0)(x)
     x = ops.concatenate([x[:, 1:], Block(name="block")(x)], axis=-1)
     model = keras.Model(inputs, x)
     for layer in model.layers[2:]:
@@ -666,6 +678,8 @@ def test_other_layers_are_copied_with_their_state():
     folded, report = fold(model)
     assert report.number_folded == 1
     assert [left.batch_norm for left in report.left_alone] == ["block/norm"]
+    bounded = [m.get_layer("bounded").activation for m in (model, folded)]
+    assert bounded[0] is not bounded[1]
     assert [op.name for op in folded.operations] == [
         op.name
         for op in model.operations
@@ -699,6 +713,20 @@ def test_a_layer_that_cannot_be_copied():
     layer.name = "odd"
     model = chain(layers.Dense(3), BatchNormalization(), layer)
     with pytest.raises(ValueError, match=r"Received: layer 'odd' of class Unregistered"):
+        fold_batch_norm(model)
+
+
+def test_a_layer_that_keras_cannot_make_again():
+    model = chain(layers.TimeDistributed(Scaling(2.0), name="each"), shape=(3, 4))
+    with pytest.raises(ValueError, match=r"Received: layer 'each' of class TimeDistributed"):
+        fold_batch_norm(model)
+
+
+def test_weights_that_keras_would_not_make_again():
+    """Keras builds the activation at the first call on data only, and loses it when it saves."""
+    model = chain(layers.Dense(3, activation=layers.PReLU(), name="dense"), shape=(4,))
+    model(data(model))
+    with pytest.raises(ValueError, match=r"Received: layer 'dense' of class Dense"):
         fold_batch_norm(model)
 
 
@@ -753,8 +781,10 @@ def test_subclasses_of_functional():
 
 
 def test_only_models_are_folded():
+    dense = layers.Dense(3)
+    dense.build((None, 2))
     with pytest.raises(ValueError, match=r"expects a built model.*Received: model=<Dense"):
-        fold_batch_norm(layers.Dense(3))
+        fold_batch_norm(dense)
 
 
 def test_saved_and_loaded(tmp_path):
