@@ -1,5 +1,7 @@
 """Copies of layers, with their names and weights."""
 
+import inspect
+
 import keras
 
 
@@ -19,7 +21,7 @@ def copy_layer(layer, **changes):
             new = _copy_lambda(layer, config)
         else:
             activation = getattr(layer, "activation", None)
-            if "activation" in config and not isinstance(activation, keras.Layer):
+            if isinstance(config.get("activation"), dict) and inspect.isfunction(activation):
                 # The function is at hand: it need not be registered.
                 config["activation"] = activation
             new = type(layer).from_config(config)
@@ -43,10 +45,7 @@ def copy_state(layer, new):
     """Gives a built copy the weights of its original, and a vocabulary that it learnt."""
     if not isinstance(layer, keras.Layer):
         return
-    try:
-        new.set_weights(layer.get_weights())
-    except ValueError as error:
-        raise cannot_copy(layer, error) from error
+    new.set_weights(layer.get_weights())
     if hasattr(layer, "set_vocabulary") and new.get_vocabulary() != layer.get_vocabulary():
         new.set_vocabulary(layer.get_vocabulary())
     if hasattr(new, "finalize_state"):
