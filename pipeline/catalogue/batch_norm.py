@@ -208,10 +208,7 @@ def milestones(parameters: TrainerOptions, logs: Mapping[str, Sequence[Mapping[s
     for name, epochs in logs.items():
         values = [epoch[measure] for epoch in epochs]
         best = max(values)
-        reached = [
-            next((every * (i + 1) for i, value in enumerate(values) if value >= least), None)
-            for least in MILESTONES
-        ]
+        reached = [steps_to(least, values, every) for least in MILESTONES]
         rows.append([name, *reached, best, every * (values.index(best) + 1), values[-1]])
     if parameters.repeats > 1:
         rows += [mean_row(kind, rows) for kind in (WITH, WITHOUT) if of_kind(logs, kind)]
@@ -222,6 +219,11 @@ def milestones(parameters: TrainerOptions, logs: Mapping[str, Sequence[Mapping[s
         f"{parameters.learning_rate:g}, batches of {parameters.batch_size}"
     )
     return Table(title, ["network", *columns, "best", "at step", "last"], rows)
+
+
+def steps_to(goal: float, line: Sequence[float], every: int) -> int | None:
+    """Returns the steps after which a goal was first reached, or `None`."""
+    return next((every * (i + 1) for i, value in enumerate(line) if value >= goal), None)
 
 
 def mean_row(kind: str, rows: Sequence[Sequence[Any]]) -> list[Any]:

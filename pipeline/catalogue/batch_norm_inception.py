@@ -279,12 +279,12 @@ def variants_table(
 
     every = parameters.record_every
     goal = max(lines[BASELINE]) if BASELINE in lines else None
-    baseline_steps = steps_to(goal, lines[BASELINE], every) if goal is not None else None
+    baseline_steps = batch_norm.steps_to(goal, lines[BASELINE], every) if goal is not None else None
     paper_baseline = VARIANTS[BASELINE].paper_steps
     rows: list[list[Any]] = []
     for name, line in lines.items():
         variant = VARIANTS.get(name)
-        steps = steps_to(goal, line, every) if goal is not None else None
+        steps = batch_norm.steps_to(goal, line, every) if goal is not None else None
         paper_steps = variant.paper_steps if variant else None
         rows.append(
             [
@@ -310,11 +310,6 @@ def variants_table(
     ]
     reached = "" if goal is None else f"; {BASELINE}'s best is {goal:.4f}"
     return Table(f"{measure} by step, looked at every {every:,} steps{reached}", columns, rows)
-
-
-def steps_to(goal: float, line: Sequence[float], every: int) -> int | None:
-    """Returns the steps after which a goal was first reached, or `None`."""
-    return next((every * (i + 1) for i, value in enumerate(line) if value >= goal), None)
 
 
 def served_name(models: Mapping[str, Any]) -> str:
