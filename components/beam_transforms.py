@@ -29,6 +29,7 @@ RUNS = ".runs"
 
 _PACKED_BYTES = 1 << 25
 _PROGRESS_STEP = 1000
+_RECORDS_BYTES = 4
 
 
 class Routed(NamedTuple):
@@ -40,6 +41,7 @@ class Routed(NamedTuple):
         hashed: 1 if the key chose the split, 0 if the data prescribed it.
         key: what the shard is sorted by.
         payload: the serialized example.
+        records: how many of the source's records it is made of.
     """
 
     split: str
@@ -47,6 +49,7 @@ class Routed(NamedTuple):
     hashed: int
     key: bytes
     payload: bytes
+    records: int = 1
 
 
 class DeadLetter(NamedTuple):
@@ -69,7 +72,9 @@ def dead_letter(source: str, position: str, reason: str, **more: Any) -> TaggedO
 
 
 class WriteExamples(beam.PTransform):
-    """Writes `Routed` examples as sorted shards; gives `{"split", "shard", "count", "hashed"}`.
+    """Writes `Routed` examples as sorted shards.
+
+    Gives `{"split", "shard", "count", "hashed", "records"}`.
 
     Args:
         uri: the artifact's folder.
@@ -183,8 +188,9 @@ class _PackExamples(_Pack):
     def process(self, element: Any) -> Iterator[Any]:
         if not isinstance(element, Routed):
             return
-        # The first byte tells the writer how the split was chosen.
-        key = b"01"[element.hashed : element.hashed + 1] + element.key
+        # The first byte tells the writer how the split was chosen, the last ones the records.
+        flag = b"01"[element.hashed : element.hashed + 1]
+        key = flag + element.key + element.records.to_bytes(_RECORDS_BYTES, "big")
         yield from self._add((element.split, element.shard), key, element.payload)
         self._unreported += 1
         if self._unreported >= _PROGRESS_STEP:
@@ -211,17 +217,24 @@ class _WriteShard(beam.DoFn):
         self, element: tuple[tuple[str, int], Iterable[sorted_runs.Run]]
     ) -> Iterator[dict[str, Any]]:
         (split, shard), runs = element
-        hashed = 0
+        hashed = records = 0
 
         def payloads() -> Iterator[bytes]:
-            nonlocal hashed
+            nonlocal hashed, records
             for key, payload in sorted_runs.merge(runs):
                 hashed += key[:1] == b"1"
+                records += int.from_bytes(key[-_RECORDS_BYTES:], "big")
                 yield payload
 
         count = write_shard(self._uri, split, shard, self._shards, payloads())
         Metrics.counter("methodical", "examples").inc(count)
-        yield {"split": split, "shard": shard, "count": count, "hashed": hashed}
+        yield {
+            "split": split,
+            "shard": shard,
+            "count": count,
+            "hashed": hashed,
+            "records": records,
+        }
 
 
 class _WriteDeadLetters(beam.DoFn):

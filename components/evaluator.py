@@ -30,15 +30,18 @@ class Evaluator(Component):
     """Measures the models on a split that they were not trained on.
 
     The method's `evaluate` yields a row an example; rows are written to `examples.jsonl` and added
-    up as they come, so that memory does not grow with the number of examples. For every metric,
+    up as they come, so that memory does not grow with the number of examples. Where a row stands
+    for several measurements its value is a pair of their mean and their number. For every metric,
     `evaluation.json` has
 
-    - `metrics`: the mean over the examples;
+    - `metrics`: the mean over the examples, or the root mean square of the metrics that the method
+      says are such;
     - `slices`: for every slice the mean over its examples, and how many there are (`count`);
-    - `mean_over_slices`: `{"slice": name, "metrics": …}` or `null`: the mean of the slices' means,
-      over the values of the *first* slice name. Where every slice is a task, this is what papers
-      call the mean accuracy: each task counts the same, however many examples it has. Also `null`
-      where the method says that its slices are not to be averaged.
+    - `mean_over_slices`: `{"slice": name, "metrics": …, "standard_deviation": …}` or `null`: the
+      mean of the slices' means and their sample standard deviation, over the values of the *first*
+      slice name. Where every slice is a task, this is what papers call the mean accuracy: each task
+      counts the same, however many examples it has. Also `null` where the method says that its
+      slices are not to be averaged.
 
     The main figure, by which the model is blessed and compared, is that of the main metric in
     `mean_over_slices` if there are slices, else in `metrics`. `main` names the metric, `main_value`
@@ -64,13 +67,21 @@ class Evaluator(Component):
         "evaluate": "evaluate(models, data, split, parameters) yields one dict an example",
         "metrics": "the metrics' names, each with its unit; the first is the main one",
         "higher_is_better": "whether larger values of the main metric are better",
+        "root_mean_square": "metrics that are averaged as root mean squares",
         "slices": "names in the dicts by which metrics are sliced",
         "mean_over_slices": "whether the main figure is the mean over the first slice's values",
         "paper_figures": "the paper's numbers",
         "column": "column(Trainer's parameters) names the paper's column to compare with, or None",
     }
     OPTIONAL_FUNCTIONS: ClassVar = frozenset(
-        {"higher_is_better", "slices", "mean_over_slices", "paper_figures", "column"}
+        {
+            "higher_is_better",
+            "root_mean_square",
+            "slices",
+            "mean_over_slices",
+            "paper_figures",
+            "column",
+        }
     )
 
     class Parameters(component.Parameters):
@@ -95,7 +106,11 @@ class Evaluator(Component):
             inputs["transformed_examples"], inputs["transform_graph"], inputs["examples"]
         )
         split = chosen_split(context.parameters.split, data.splits)
-        means = SlicedMeans(functions["metrics"], functions.get("slices") or ())
+        means = SlicedMeans(
+            functions["metrics"],
+            functions.get("slices") or (),
+            functions.get("root_mean_square") or (),
+        )
         _evaluate(context, data, split, means)
         if not means.examples:
             raise BadDataError(
@@ -164,8 +179,11 @@ def _evaluate(
             means.add(row)
             writer.write(json.dumps(_plain(row), ensure_ascii=False) + "\n")
             if means.examples % _REPORTED == 0:
-                fraction = min(means.examples / expected, 1.0) if expected else None
-                context.progress(fraction, f"{means.examples:,} of {expected:,} examples")
+                if means.examples <= expected:
+                    fraction = means.examples / expected
+                    context.progress(fraction, f"{means.examples:,} of {expected:,} examples")
+                else:  # A method may yield several rows an example.
+                    context.progress(None, f"{means.examples:,} rows")
 
 
 def _plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,9 +12,13 @@ from typing import Any
 class SlicedMeans:
     """Adds up rows in memory that grows with the number of slices only.
 
+    A row's value of a metric is a number, or the pair of a mean and how many measurements it is the
+    mean of; it then counts as so many.
+
     Args:
         metrics: names of the rows' numbers.
         slices: names in the rows by whose values the means are sliced.
+        root_mean_square: metrics that are averaged as root mean squares and not as means.
 
     ```python
     means = SlicedMeans(["accuracy"], ["task"])
@@ -21,16 +26,22 @@ class SlicedMeans:
     means.add({"accuracy": 0, "task": "1"})
     means.add({"accuracy": 1, "task": "2"})
     means.overall()           # {"accuracy": 0.6667}
-    means.mean_over_slices()  # {"slice": "task", "metrics": {"accuracy": 0.75}}
+    means.mean_over_slices()["metrics"]  # {"accuracy": 0.75}
     ```
     """
 
-    def __init__(self, metrics: Iterable[str], slices: Iterable[str] = ()):
+    def __init__(
+        self,
+        metrics: Iterable[str],
+        slices: Iterable[str] = (),
+        root_mean_square: Iterable[str] = (),
+    ):
         self.metrics = tuple(metrics)
+        self._squared = frozenset(root_mean_square)
         self.slice_names = tuple(slices)
         self.examples = 0
         self.missing = dict.fromkeys(self.metrics, 0)
-        self._overall = _Sums(self.metrics)
+        self._overall = _Sums(self.metrics, self._squared)
         self._slices: dict[str, dict[str, _Sums]] = {name: {} for name in self.slice_names}
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -38,6 +49,7 @@ class SlicedMeans:
 
         Raises:
             KeyError: a metric or slice is not in the row.
+            ValueError: a count is negative.
         """
         for name in (*self.metrics, *self.slice_names):
             if name not in row:
@@ -47,17 +59,22 @@ class SlicedMeans:
                 )
         values = {}
         for name in self.metrics:
-            value = row[name]
+            value, count = row[name] if isinstance(row[name], tuple) else (row[name], 1)
             value = math.nan if value is None else float(value)
-            values[name] = value
-            if not math.isfinite(value):
+            if count < 0:
+                raise ValueError(
+                    "A metric's pair must hold the mean and how many measurements it is the mean "
+                    f"of. Received: {row[name]} for {name!r}"
+                )
+            values[name] = value, count
+            if not math.isfinite(value) or not count:
                 self.missing[name] += 1
         self.examples += 1
         self._overall.add(values)
         for name, sums in self._slices.items():
             if row[name] is not None:
                 key = row[name].decode() if isinstance(row[name], bytes) else str(row[name])
-                sums.setdefault(key, _Sums(self.metrics)).add(values)
+                sums.setdefault(key, _Sums(self.metrics, self._squared)).add(values)
 
     def overall(self) -> dict[str, float | None]:
         """Returns the means over all examples; `None` where no row has a value."""
@@ -72,30 +89,38 @@ class SlicedMeans:
         ]
 
     def mean_over_slices(self) -> dict[str, Any] | None:
-        """Returns the means of the first slice name's means, or `None` without slices."""
+        """Returns the means of the first slice name's means, or `None` without slices.
+
+        Under `standard_deviation` stand the sample standard deviations of the slices' means, `None`
+        for fewer than two.
+        """
         if not self.slice_names or not self._slices[self.slice_names[0]]:
             return None
         name = self.slice_names[0]
         every = [sums.means() for sums in self._slices[name].values()]
         means: dict[str, float | None] = {}
+        deviations: dict[str, float | None] = {}
         for metric in self.metrics:
             values = [found[metric] for found in every if found[metric] is not None]
             means[metric] = math.fsum(values) / len(values) if values else None
-        return {"slice": name, "metrics": means}
+            deviations[metric] = statistics.stdev(values) if len(values) > 1 else None
+        return {"slice": name, "metrics": means, "standard_deviation": deviations}
 
 
 class _Sums:
     """Sums and counts of finite values, with Neumaier's correction of rounding."""
 
-    def __init__(self, metrics: Iterable[str]):
+    def __init__(self, metrics: Iterable[str], squared: frozenset[str]):
         self.count = 0
+        self._squared = squared
         self._sums = {name: [0.0, 0.0, 0] for name in metrics}
 
-    def add(self, values: Mapping[str, float]) -> None:
+    def add(self, values: Mapping[str, tuple[float, int]]) -> None:
         self.count += 1
-        for name, value in values.items():
-            if not math.isfinite(value):
+        for name, (mean, count) in values.items():
+            if not math.isfinite(mean) or not count:
                 continue
+            value = count * (mean * mean if name in self._squared else mean)
             entry = self._sums[name]
             total = entry[0] + value
             if abs(entry[0]) >= abs(value):
@@ -103,13 +128,17 @@ class _Sums:
             else:
                 entry[1] += (value - total) + entry[0]
             entry[0] = total
-            entry[2] += 1
+            entry[2] += count
 
     def means(self) -> dict[str, float | None]:
-        return {
-            name: (total + correction) / count if count else None
-            for name, (total, correction, count) in self._sums.items()
-        }
+        return {name: self._mean(name) for name in self._sums}
+
+    def _mean(self, name: str) -> float | None:
+        total, correction, count = self._sums[name]
+        if not count:
+            return None
+        mean = (total + correction) / count
+        return math.sqrt(mean) if name in self._squared else mean
 
 
 def natural(text: str) -> list[tuple[int, int, str]]:

@@ -88,8 +88,11 @@ def _finish(context: ExecutionContext, examples: Examples, rows: list[dict[str, 
     parameters = context.parameters
     shards = [row for row in rows if "split" in row]
     good = sum(row["count"] for row in shards)
+    records = sum(row["records"] for row in shards)
     bad = sum(row.get("dead_letters", 0) for row in rows)
     context.counters.update(examples=good, bad_records=bad)
+    if records != good:
+        context.counters.update(records=records)
     filesystem.remove_tree(examples.path(beam_transforms.RUNS))
     if not filesystem.exists(dead_letters.path(examples)):
         with filesystem.open_file(dead_letters.path(examples), "w"):
@@ -108,7 +111,7 @@ def _finish(context: ExecutionContext, examples: Examples, rows: list[dict[str, 
                 beam_transforms.write_shard(examples.uri, name, shard, parameters.shards, ())
     examples.properties["splits"] = counts
 
-    dead_letters.check("ExampleGen", examples, good, bad, parameters.max_bad_fraction)
+    dead_letters.check("ExampleGen", examples, records, bad, parameters.max_bad_fraction)
     by_split = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     if not counts.get("train"):
         raise BadDataError(
@@ -117,6 +120,7 @@ def _finish(context: ExecutionContext, examples: Examples, rows: list[dict[str, 
             "Check the source (--data, --data-dir) and --set ExampleGen.splits=…"
         )
     empty = [name for name, count in counts.items() if not count]
-    context.summary = f"{good:,} examples ({by_split}), {bad:,} bad" + "".join(
+    made_of = f" of {records:,} records" if records != good else ""
+    context.summary = f"{good:,} examples{made_of} ({by_split}), {bad:,} bad" + "".join(
         f"; split {name!r} is empty" for name in empty
     )

@@ -73,4 +73,5 @@ class EncodeRecord(beam.DoFn):
             return
         split, shard, digest = self._choose(record.key)
         place = sorted_runs.natural_key(record.source) + sorted_runs.natural_key(record.position)
-        yield Routed(record.split or split, shard, int(not record.split), digest + place, payload)
+        hashed = int(not record.split)
+        yield Routed(record.split or split, shard, hashed, digest + place, payload, record.records)

@@ -20,6 +20,8 @@ class Record:
         split: the split that the data itself prescribes, or `""`: then the key is hashed.
         source: where it comes from, for messages: a file name or the name of a simulator.
         position: where in the source, for example `line 12`.
+        records: how many of the source's records the example is made of; the share of bad records
+            is counted in these.
     """
 
     key: str
@@ -27,6 +29,7 @@ class Record:
     split: str = ""
     source: str = ""
     position: str = ""
+    records: int = 1
 
 
 @dataclasses.dataclass(frozen=True)

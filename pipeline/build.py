@@ -170,6 +170,7 @@ def build_pipeline(
             "evaluate": method.evaluate,
             "metrics": method.metrics,
             "higher_is_better": method.higher_is_better,
+            "root_mean_square": method.root_mean_square,
             "slices": method.slices,
             "mean_over_slices": method.mean_over_slices,
             "paper_figures": method.paper_figures,

@@ -71,7 +71,10 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
     overall = line({}, found.get("examples") or 0, total)
     totals = [overall]
     if sliced:
-        overall["label"] = "mean"
+        deviation = sliced.get("standard_deviation", {}).get(main)
+        overall["label"] = (
+            "mean" if deviation is None else f"mean (standard deviation {show(deviation)})"
+        )
         every = line({}, found.get("examples") or 0, found["metrics"])
         comparable = {
             "paper": ["–"] * len(columns),

@@ -154,6 +154,10 @@ def _by_slice(records: Sequence[Record]) -> list[str]:
             ]
             cells.append(_number(match[0]) if match else "")
         lines.append(f"| {label} | {' | '.join(cells)} |")
+    deviations = [_deviation(record["metrics"], main) for record in records]
+    if any(deviation is not None for deviation in deviations):
+        cells = [_number(deviation) for deviation in deviations] + [""] * len(columns)
+        lines.append(f"| standard deviation | {' | '.join(cells)} |")
     remarks = dict.fromkeys(figure["remark"] for figure in figures if figure.get("remark"))
     return [*lines, *[f"\n{remark}" for remark in remarks]]
 
@@ -200,6 +204,11 @@ def _value(metrics: Mapping[str, Any], main: str, key: Mapping[str, str]) -> flo
         if dict(entry["slice"]) == dict(key):
             return entry["metrics"].get(main)
     return None
+
+
+def _deviation(metrics: Mapping[str, Any], main: str) -> float | None:
+    sliced = metrics.get("mean_over_slices") or {}
+    return sliced.get("standard_deviation", {}).get(main) if main == metrics.get("main") else None
 
 
 def _number(value: float | None) -> str:

@@ -66,12 +66,14 @@ class Method:
             `logs` maps a fit's name to its epochs' rows. `None`: one chart a fit says it all.
         trainer_options: parameters of both.
         evaluate: `evaluate(models, data, split, parameters)` yields one dict an example, with
-            numbers under the metrics' names, strings under the slices' names, and under `details`
-            what the report shows of a wrong example (JSON values).
+            numbers under the metrics' names (or a pair of a mean and the number of measurements
+            it is the mean of), strings under the slices' names, and under `details` what the
+            report shows of a wrong example (JSON values).
         evaluator_options: parameters of `evaluate`.
         metrics: the metrics' names in order, each with its unit or meaning; the first is the main
             one.
         higher_is_better: whether larger values of the main metric are better.
+        root_mean_square: metrics whose values are root mean squares and are averaged as such.
         slices: names in `evaluate`'s dicts by which metrics are sliced.
         mean_over_slices: whether the main figure is the mean over the first slice's values, each
             counting the same, or else over the examples.
@@ -106,6 +108,7 @@ class Method:
     evaluator_options: type[Parameters] = Parameters
     exporter_options: type[Parameters] = Parameters
     higher_is_better: bool = True
+    root_mean_square: Sequence[str] = ()
     slices: Sequence[str] = ()
     mean_over_slices: bool = True
     paper_figures: Sequence[PaperFigure] = ()

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 import os
 import pathlib
 
@@ -99,6 +100,11 @@ def test_means_by_example_and_by_slice(evaluated):
     assert found["mean_over_slices"] == {
         "slice": "task",
         "metrics": {"accuracy": pytest.approx(5 / 9), "loss": pytest.approx(2.5)},
+        # Of 2/3, 0, 1 and of 1, 4.
+        "standard_deviation": {
+            "accuracy": pytest.approx(math.sqrt(7 / 27)),
+            "loss": pytest.approx(math.sqrt(4.5)),
+        },
     }
     assert (found["main"], found["main_label"]) == ("accuracy", "mean accuracy")
     assert found["main_value"] == pytest.approx(5 / 9)
@@ -207,6 +213,26 @@ def test_rows_that_cannot_be_used(evaluated):
         evaluated([{"accuracy": 1, "loss": 1}])
     with pytest.raises(ValueError, match=r"finite number in at least one row.*Received: 1 rows"):
         evaluated([{"accuracy": None, "loss": 1, "task": "1"}])
+
+
+def test_a_pair_counts_as_its_measurements_and_root_mean_squares_are_such():
+    means = SlicedMeans(["error", "rmse"], ["fold"], root_mean_square=["rmse"])
+    # Errors 1, 1, 4 and 2 in fold 1, 3 in fold 2, one user without any.
+    means.add({"error": (2.0, 3), "rmse": (math.sqrt(6), 3), "fold": "1"})
+    means.add({"error": 2.0, "rmse": 2.0, "fold": "1"})
+    means.add({"error": (3.0, 1), "rmse": (3.0, 1), "fold": "2"})
+    means.add({"error": (0.0, 0), "rmse": None, "fold": "2"})
+    assert means.overall() == {
+        "error": pytest.approx(11 / 5),
+        "rmse": pytest.approx(math.sqrt(31 / 5)),
+    }
+    assert means.missing == {"error": 1, "rmse": 1}
+    first, second = means.slices()
+    assert first["metrics"] == {"error": pytest.approx(2.0), "rmse": pytest.approx(math.sqrt(5.5))}
+    assert second["metrics"] == {"error": 3.0, "rmse": pytest.approx(3.0)}
+    assert means.mean_over_slices()["metrics"]["rmse"] == pytest.approx((math.sqrt(5.5) + 3) / 2)
+    with pytest.raises(ValueError, match=r"Received: \(1.0, -1\) for 'error'"):
+        means.add({"error": (1.0, -1), "rmse": 1.0, "fold": "1"})
 
 
 def test_rows_are_not_kept():

@@ -212,6 +212,17 @@ def test_too_many_bad_records_stop_the_stage(execute):
     execute(ExampleGen, functions=source([*numbered(96), *bad]), max_bad_fraction=0.04)
 
 
+def test_bad_records_are_counted_beside_the_records_of_an_example(execute):
+    whole = [Record(f"u{index}", {"n": [1, 2]}, records=60 + index) for index in range(5)]
+    broken = [BadRecord("ratings.csv", f"line {index}", "no number") for index in range(4)]
+    read = source(whole + broken)
+    context = execute(ExampleGen, functions=read, splits={"train": 1}, max_bad_fraction=0.013)
+    assert context.counters == {"examples": 5, "records": 310, "bad_records": 4}
+    assert context.summary.startswith("5 examples of 310 records (train 5), 4 bad")
+    with pytest.raises(BadDataError, match=r"4 of 314 records \(1.27%\)"):
+        execute(ExampleGen, functions=read, splits={"train": 1}, max_bad_fraction=0.0127)
+
+
 def test_an_empty_training_split_stops_the_stage(execute):
     with pytest.raises(BadDataError, match="no records"):
         execute(ExampleGen, functions=source([]))

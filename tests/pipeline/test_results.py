@@ -38,6 +38,18 @@ def test_page_has_runs_and_the_papers_numbers_beside_ours(record):
     assert "| mean accuracy | 0.700 | 0.800 |" in lines
     assert "other data" in lines
     assert "7" not in lines[-1]
+    assert not any("standard deviation" in line for line in lines)
+
+
+def test_page_has_the_spread_over_the_slices(record):
+    record["metrics"]["mean_over_slices"] = {
+        "slice": "task",
+        "metrics": {"accuracy": 0.7},
+        "standard_deviation": {"accuracy": 0.0625},
+    }
+    lines = results.markdown([record]).splitlines()
+    mean = lines.index("| mean accuracy | 0.700 | 0.800 |")
+    assert lines[mean + 1] == "| standard deviation | 0.062 |  |"
 
 
 def test_all_metrics_and_the_tables_of_the_training(record):
