@@ -33,8 +33,10 @@ def served_version(root: Root, model_name: str) -> str:
     return filesystem.join(root.serving, model_name, str(version))
 
 
-def predict(folder: str, inputs: Mapping[str, bytes]) -> dict[str, Any]:
-    """Runs the signature `serving_default` of a SavedModel on one example.
+def predict(
+    folder: str, inputs: Mapping[str, bytes], signature: str = "serving_default"
+) -> dict[str, Any]:
+    """Runs a signature of a SavedModel on one example.
 
     ```python
     predict("serving/babi/1", {"story": b"Mary went to the garden.", "question": b"Where is Mary?"})
@@ -43,7 +45,8 @@ def predict(folder: str, inputs: Mapping[str, bytes]) -> dict[str, Any]:
     Args:
         folder: string. The SavedModel's folder.
         inputs: one value by input name, as given on the command line; for an input that is not
-            text, JSON.
+            one text, JSON.
+        signature: string. The signature's name.
 
     Returns:
         JSON values by output name.
@@ -54,8 +57,8 @@ def predict(folder: str, inputs: Mapping[str, bytes]) -> dict[str, Any]:
     import tensorflow as tf
 
     model = tf.saved_model.load(folder)
-    signature = model.signatures["serving_default"]
-    specs = signature.structured_input_signature[1]
+    function = model.signatures[signature]
+    specs = function.structured_input_signature[1]
     if set(specs) != set(inputs):
         raise ValueError(
             f"The model takes the inputs {', '.join(sorted(specs))}. "
@@ -64,19 +67,23 @@ def predict(folder: str, inputs: Mapping[str, bytes]) -> dict[str, Any]:
     tensors = {}
     for name, spec in specs.items():
         value: Any = inputs[name]
-        if spec.dtype != tf.string:
+        kind = "a list of " * (spec.shape.rank - 1) + spec.dtype.name
+        if spec.dtype != tf.string or spec.shape.rank != 1:
             try:
                 value = json.loads(value)
             except ValueError as error:
                 raise ValueError(
-                    f"--{name} takes JSON of type {spec.dtype.name}. Received: {value.decode()!r}"
+                    f"--{name} takes JSON of type {kind}. Received: "
+                    f"{value.decode('utf-8', 'backslashreplace')!r}"
                 ) from error
         try:
             tensors[name] = tf.constant([value], dtype=spec.dtype)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"--{name} takes {spec.dtype.name}. Received: {value!r}") from error
+            raise ValueError(f"--{name} takes {kind}. Received: {value!r}") from error
+        if tensors[name].shape.rank != spec.shape.rank:
+            raise ValueError(f"--{name} takes JSON of type {kind}. Received: {value!r}")
     try:
-        outputs = signature(**tensors)
+        outputs = function(**tensors)
     except tf.errors.InvalidArgumentError as error:
         raise ValueError(f"The model refuses the inputs: {complaint(error.message)}") from error
     return {name: _plain(outputs[name][0].numpy()) for name in sorted(outputs)}
@@ -148,9 +155,12 @@ def predict_command(
     method: Method, root_option: Callable[[Any], Any], json_option: Callable[[Any], Any]
 ) -> click.Command:
     """Returns the command `methodical predict METHOD`, with an option for each input."""
+    by_signature = {"serving_default": method.predict_inputs, **method.predict_signatures}
 
-    def command(root: str, as_json: bool, **inputs: str) -> None:
+    def command(root: str, as_json: bool, **given: str | None) -> None:
         place = Root(root)
+        inputs = {name: text for name, text in given.items() if text is not None}
+        signature = _asked(by_signature, inputs)
         try:
             values = {name: read_input(text) for name, text in inputs.items()}
             for name, value in values.items():
@@ -158,7 +168,7 @@ def predict_command(
                     raise ValueError(f"--{name} must not be empty. Received: {value.decode()!r}")
             folder = served_version(place, method.name)
             with _quiet():
-                outputs = predict(folder, values)
+                outputs = predict(folder, values, signature)
         except FileNotFoundError as error:
             click.echo(f"Error: {error}", err=True)
             raise SystemExit(1) from error
@@ -180,9 +190,25 @@ def predict_command(
         "from standard input."
     )
     built: Callable[..., None] = command
-    for name, text in reversed(list(method.predict_inputs.items())):
-        built = click.option(f"--{name.replace('_', '-')}", name, required=True, help=text)(built)
+    options = {name: text for inputs in by_signature.values() for name, text in inputs.items()}
+    required = len(by_signature) == 1
+    for name, text in reversed(list(options.items())):
+        built = click.option(_flag(name), name, required=required, help=text)(built)
     return click.command(method.name)(root_option(json_option(built)))
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _asked(by_signature: Mapping[str, Mapping[str, str]], given: Mapping[str, str]) -> str:
+    """Returns the signature that takes the inputs given."""
+    for signature, inputs in by_signature.items():
+        if set(inputs) == set(given):
+            return signature
+    choices = [" and ".join(map(_flag, inputs)) for inputs in by_signature.values()]
+    received = ", ".join(map(_flag, given)) or "none of them"
+    raise click.UsageError(f"Give {', or '.join(choices)}. Received: {received}")
 
 
 def _shown(value: Any) -> str:

@@ -87,6 +87,8 @@ class Method:
         figures: `figures(evaluation rows)` returns `{title: SVG text}` for the report.
         predict_inputs: inputs of `serving_default` that `methodical predict` asks for, each with
             its help text.
+        predict_signatures: the same for further signatures, by signature; which one is asked
+            follows from the inputs given.
         layer_examples: returns the `LayerExample`s for the conformance suite.
         tiny: settings for the end-to-end suite (`component.parameter` to value): seconds, not
             minutes.
@@ -116,5 +118,6 @@ class Method:
     samples: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None
     figures: Callable[[list[dict[str, Any]]], Mapping[str, str]] | None = None
     predict_inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    predict_signatures: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     layer_examples: Callable[[], Sequence[Any]] = list
     tiny: Mapping[str, Any] = dataclasses.field(default_factory=dict)
