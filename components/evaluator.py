@@ -23,6 +23,9 @@ from .component import BadDataError, Component, ExecutionContext, Stop
 from .evaluator_metrics import SlicedMeans
 from .transformed import TransformedData
 
+FIGURES = "figures.json"
+"""Where `evaluation` has the figures that the method drew of its models, in their order."""
+
 _REPORTED = 1000
 
 
@@ -52,6 +55,8 @@ class Evaluator(Component):
     `max_drop` (where there is an earlier blessed model as `baseline`). `baseline` is `null` where
     there is none. `paper` has all of the paper's figures, with `ours` beside each that has a slice
     and metric here; `column` names the paper's variant that is comparable, or is `null`.
+
+    Where the method has `draw`, `figures.json` has pairs of title and SVG text.
     """
 
     INPUTS: ClassVar = {
@@ -65,6 +70,7 @@ class Evaluator(Component):
     OUTPUTS: ClassVar = {"evaluation": ModelEvaluation, "blessing": ModelBlessing}
     FUNCTIONS: ClassVar = {
         "evaluate": "evaluate(models, data, split, parameters) yields one dict an example",
+        "draw": "draw(models, data, split, parameters) returns SVG texts by title",
         "metrics": "the metrics' names, each with its unit; the first is the main one",
         "higher_is_better": "whether larger values of the main metric are better",
         "root_mean_square": "metrics that are averaged as root mean squares",
@@ -75,6 +81,7 @@ class Evaluator(Component):
     }
     OPTIONAL_FUNCTIONS: ClassVar = frozenset(
         {
+            "draw",
             "higher_is_better",
             "root_mean_square",
             "slices",
@@ -111,7 +118,7 @@ class Evaluator(Component):
             functions.get("slices") or (),
             functions.get("root_mean_square") or (),
         )
-        _evaluate(context, data, split, means)
+        models = _evaluate(context, data, split, means)
         if not means.examples:
             raise BadDataError(
                 f"`evaluate` must yield a row for each example. Received: none for the split "
@@ -120,6 +127,12 @@ class Evaluator(Component):
         found = _evaluation(context, split, means)
         blessed = found["blessed"]
         context.outputs["evaluation"].write_json("evaluation.json", found)
+        draw = functions.get("draw")
+        if draw is not None:
+            context.progress(None, "drawing")
+            figures = draw(models, data, split, context.parameters)
+            pairs = [list(figure) for figure in figures.items()]
+            context.outputs["evaluation"].write_json(FIGURES, pairs)
         context.outputs["evaluation"].properties.update(
             split=split,
             blessed=blessed,
@@ -167,7 +180,8 @@ def chosen_split(wanted: str, splits: Mapping[str, int]) -> str:
 
 def _evaluate(
     context: ExecutionContext, data: TransformedData, split: str, means: SlicedMeans
-) -> None:
+) -> Mapping[str, Any]:
+    """Writes and adds up the rows; returns the models."""
     from .model_loading import load_models
 
     models = load_models(context.inputs["model"])
@@ -184,6 +198,7 @@ def _evaluate(
                     context.progress(fraction, f"{means.examples:,} of {expected:,} examples")
                 else:  # A method may yield several rows an example.
                     context.progress(None, f"{means.examples:,} rows")
+    return models
 
 
 def _plain(value: Any) -> Any:

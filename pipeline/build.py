@@ -168,6 +168,7 @@ def build_pipeline(
         method.evaluator_options,
         {
             "evaluate": method.evaluate,
+            "draw": method.draw,
             "metrics": method.metrics,
             "higher_is_better": method.higher_is_better,
             "root_mean_square": method.root_mean_square,

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..components.artifacts import ModelEvaluation
+from ..components.evaluator import FIGURES
 from .charts import bar, number
+from .report_figures import drawn_figures
 from .report_outputs import Outputs
 
 ALL = "all"
@@ -102,6 +104,7 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
         "thresholds": found.get("thresholds") or [],
         "baseline": bool(baseline),
         "baseline_uri": baseline.get("uri"),
+        "figures": drawn_figures(artifact, FIGURES),
     }
 
 

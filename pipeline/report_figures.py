@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from html.parser import HTMLParser
 from typing import Any
 
+from ..components import filesystem
+from ..components.artifacts import Artifact
+
 VOID = frozenset(("area", "br", "col", "hr", "img", "wbr"))
 ACTIVE = frozenset(("embed", "foreignobject", "form", "iframe", "input", "object", "script"))
 LOADING = frozenset(("base", "link", "meta"))
@@ -26,6 +29,13 @@ def checked_figures(figures: Mapping[str, str]) -> list[dict[str, str]]:
         if objection:
             found[-1]["problem"] = objection
     return found
+
+
+def drawn_figures(artifact: Artifact, name: str) -> list[dict[str, str]]:
+    """Returns the figures that a stage left in a file of its artifact, as `checked_figures`."""
+    if not filesystem.exists(artifact.path(name)):
+        return []
+    return checked_figures(dict(artifact.read_json(name)))
 
 
 def unsafe(text: str) -> str | None:

@@ -11,7 +11,7 @@ from ..components import filesystem
 from ..components.artifacts import ModelRun
 from ..components.trainer import FIGURES
 from .charts import line_chart, number
-from .report_figures import checked_figures
+from .report_figures import drawn_figures
 from .report_outputs import Outputs
 
 EPOCH = "epoch"
@@ -49,15 +49,9 @@ def training(outputs: Outputs) -> dict[str, Any]:
         "fits": len(fits),
         "epochs": [len(logs[fit].get(EPOCH, ())) for fit in fits],
         "groups": [group for group in groups if group["charts"]],
-        "figures": _figures(artifact),
+        "figures": drawn_figures(artifact, FIGURES),
         "tables": _tables(artifact.properties.get("tables") or ()),
     }
-
-
-def _figures(artifact: ModelRun) -> list[dict[str, str]]:
-    if not filesystem.exists(artifact.path(FIGURES)):
-        return []
-    return checked_figures(dict(artifact.read_json(FIGURES)))
 
 
 def _tables(tables: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -36,7 +36,7 @@ def wrong_answers(outputs: Outputs, method: Any) -> dict[str, Any]:
     shown = [
         {
             "slice": " · ".join(f"{name} {row[name]}" for name in by if name in row),
-            "value": number(row[main]) if isinstance(row.get(main), (int, float)) else "",
+            "value": "" if _value(row, main) is None else number(_value(row, main)),
             "details": {
                 str(key): plain(value, 300)
                 for key, value in _details(row).items()
@@ -48,6 +48,7 @@ def wrong_answers(outputs: Outputs, method: Any) -> dict[str, Any]:
     ]
     return {
         "main": main,
+        "higher_is_better": getattr(method, "higher_is_better", True),
         "wrong": number(len(wrong)),
         "examples": number(len(rows)),
         "all": len(rows) == (found.get("examples") or len(rows)),
@@ -73,20 +74,28 @@ def split_rows(
         by: names of the slice by which the rows take turns.
     """
     sign = 1.0 if higher_is_better else -1.0
-    graded = [row for row in rows if isinstance(row.get(main), (int, float))]
-    values = [row[main] * sign for row in graded]
+    graded = {id(row): value * sign for row in rows if (value := _value(row, main)) is not None}
+    values = list(graded.values())
     best = max(values, default=0.0)
     if higher_is_better and best <= 0:
         best = float("inf")
-    wrong = [row for row in graded if row[main] * sign < best]
+    wrong = [row for row in rows if id(row) in graded and graded[id(row)] < best]
     wrong_ids = {id(row) for row in wrong}
     right = [row for row in rows if id(row) not in wrong_ids]
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for row in sorted(wrong, key=lambda row: row[main] * sign):
+    for row in sorted(wrong, key=lambda row: graded[id(row)]):
         groups.setdefault(tuple(str(row.get(name)) for name in by), []).append(row)
     ordered = [groups[key] for key in sorted(groups, key=lambda key: [parts(text) for text in key])]
     turns = itertools.zip_longest(*ordered)
     return [row for turn in turns for row in turn if row is not None], right
+
+
+def _value(row: Mapping[str, Any], main: str) -> float | None:
+    """Returns the main metric of a row: a number, or the mean of a pair of mean and count."""
+    value = row.get(main)
+    if isinstance(value, list) and len(value) == 2:
+        value = value[0]
+    return value if isinstance(value, (int, float)) else None
 
 
 def _details(row: Mapping[str, Any]) -> Mapping[str, Any]:

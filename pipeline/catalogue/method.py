@@ -69,7 +69,9 @@ class Method:
             numbers under the metrics' names (or a pair of a mean and the number of measurements
             it is the mean of), strings under the slices' names, and under `details` what the
             report shows of a wrong example (JSON values).
-        evaluator_options: parameters of `evaluate`.
+        draw: `draw(models, data, split, parameters)` returns `{title: SVG text}` for the report:
+            pictures of the models.
+        evaluator_options: parameters of `evaluate` and `draw`.
         metrics: the metrics' names in order, each with its unit or meaning; the first is the main
             one.
         higher_is_better: whether larger values of the main metric are better.
@@ -110,6 +112,7 @@ class Method:
     evaluator_options: type[Parameters] = Parameters
     exporter_options: type[Parameters] = Parameters
     higher_is_better: bool = True
+    draw: Callable[..., Mapping[str, str]] | None = None
     root_mean_square: Sequence[str] = ()
     slices: Sequence[str] = ()
     mean_over_slices: bool = True

@@ -235,6 +235,21 @@ def test_a_pair_counts_as_its_measurements_and_root_mean_squares_are_such():
         means.add({"error": (1.0, -1), "rmse": 1.0, "fold": "1"})
 
 
+def test_pictures_of_the_models_are_kept(evaluated):
+    context, _, _ = evaluated(
+        functions={
+            "draw": lambda models, data, split, parameters: {
+                f"{split} {models} {parameters.max_drop}": "<svg></svg>",
+                "second": "<svg/>",
+            }
+        }
+    )
+    assert context.outputs["evaluation"].read_json("figures.json") == [
+        ["eval {} 0.02", "<svg></svg>"],
+        ["second", "<svg/>"],
+    ]
+
+
 def test_rows_are_not_kept():
     means = SlicedMeans(["value"], ["group"])
 

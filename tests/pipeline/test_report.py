@@ -674,6 +674,18 @@ def test_the_methods_figures_and_tables_of_the_training(tmp_path):
     assert "&lt;b&gt;bold" in page
 
 
+def test_the_methods_pictures_of_its_models(world):
+    folder = os.path.join(world.root, world.stages[6]["outputs"]["evaluation"])
+    assert 'class="drawn"' not in section(rendered(world), "evaluation")
+    with open(os.path.join(folder, "figures.json"), "w") as writer:
+        json.dump([[EVIL, "<svg><g/></svg>"], ["bad", "<svg><script/></svg>"]], writer)
+    page = section(rendered(world), "evaluation")
+    assert "<svg><g/></svg>" in page
+    assert "it holds a &lt;script&gt;" in page
+    assert "&lt;b&gt;bold" in page
+    assert "<script>" not in page
+
+
 def test_a_picture_among_the_samples_is_shown(world, monkeypatch):
     small, large = "data:image/png;base64,AAAA", "data:image/png;base64," + "A" * 200
     monkeypatch.setattr(report_data, "MOST_PICTURE", 100)
@@ -769,6 +781,10 @@ def test_split_rows_takes_the_slices_in_turn():
     assert len(wrong) == 2
     wrong, _ = report_wrong_answers.split_rows([{"loss": 0}, {"loss": 3}], "loss", False, [])
     assert wrong == [{"loss": 3}]
+    # Pairs of a mean and a count, and rows without the metric.
+    rows = [{"loss": [0.5, 9]}, {"loss": [2, 1]}, {"loss": None}, {"loss": [0, 4]}]
+    wrong, right = report_wrong_answers.split_rows(rows, "loss", False, [])
+    assert (wrong, right) == ([rows[1], rows[0]], rows[2:])
 
 
 @pytest.mark.parametrize(
