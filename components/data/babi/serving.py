@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ... import filesystem
 from ...serving import ServingModel, Signature
 from ...transformed import TransformedData
+from ...vocabulary_file import VocabularyFile
 from . import evaluation, parsing
 from .text import features_tensor, split_sentences
 
@@ -155,7 +155,7 @@ class StoryAnswerer(tf.Module):
         self.word_count = int(self.word_ids.size().numpy())
         index = tf.lookup.TextFileIndex
         self.answers = tf.lookup.StaticHashTable(
-            Vocabulary(answers, tf.int64, index.LINE_NUMBER, tf.string, index.WHOLE_LINE), ""
+            VocabularyFile(answers, tf.int64, index.LINE_NUMBER, tf.string, index.WHOLE_LINE), ""
         )
 
     def answer_text(self, story: tf.Tensor, question: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -319,29 +319,12 @@ def _wide(values: tf.Tensor, columns: int, fill: int) -> tf.Tensor:
     return tf.pad(values, [[0, 0], [0, columns - tf.shape(values)[1]]], constant_values=fill)
 
 
-class Vocabulary(tf.lookup.TextFileInitializer):
-    """Fills a table from a vocabulary file, which becomes an asset of the SavedModel.
-
-    TensorFlow names such a table after the file's path, and tables of one name are one table. The
-    name here is made of the content: it holds no path of this machine, and two models with
-    different vocabularies in one process do not mix.
-    """
-
-    def __init__(self, path: str, key_dtype, key_index, value_dtype, value_index):
-        self._content_name = f"vocabulary_{filesystem.sha256(path)[:16]}_{key_index}_{value_index}"
-        super().__init__(path, key_dtype, key_index, value_dtype, value_index)
-
-    @property
-    def _shared_name(self) -> str:
-        return self._content_name
-
-
 class LineNumbers(tf.lookup.StaticHashTable):
     """A table from a file's lines to their numbers from 1; 0 is unknown."""
 
     def __init__(self, path: str):
         index = tf.lookup.TextFileIndex
-        lines = Vocabulary(path, tf.string, index.WHOLE_LINE, tf.int64, index.LINE_NUMBER)
+        lines = VocabularyFile(path, tf.string, index.WHOLE_LINE, tf.int64, index.LINE_NUMBER)
         super().__init__(lines, -1)
 
     def lookup(self, keys, name=None):

@@ -8,9 +8,9 @@ from typing import Any
 
 import apache_beam as beam
 
-from ... import filesystem
 from ...component import BadDataError
 from ...records import Record
+from ..prepared_builder import open_builder
 from . import examples
 
 _BATCH = 256
@@ -44,20 +44,7 @@ class PreparedDataset:
         """
         import tensorflow_datasets as tfds
 
-        try:
-            builder = tfds.builder(name, data_dir=data_dir)
-        except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
-            raise BadDataError(
-                f"--set example_gen.dataset must name a data set of TFDS that is prepared in "
-                f"--data-dir. Received: {name!r} in {data_dir}: {str(error).splitlines()[0]}"
-            ) from error
-        if not filesystem.exists(str(builder.data_dir)):
-            raise BadDataError(
-                f"A TFDS data set must be prepared before it is read: nothing is downloaded here. "
-                f"Received: {name!r}, which is not in {data_dir}. Prepare it with: "
-                f'python -c "import tensorflow_datasets as tfds; '
-                f"tfds.builder('{name}', data_dir='{data_dir}').download_and_prepare()\""
-            )
+        builder = open_builder(name, data_dir)
         keys = builder.info.supervised_keys or ("image", "label")
         features = builder.info.features
         missing = [key for key in keys if not isinstance(key, str) or key not in features]
