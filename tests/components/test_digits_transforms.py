@@ -148,6 +148,10 @@ def test_label_is_the_position_of_the_class():
     assert found["pixels"] == [GREY.tobytes()]
     with pytest.raises(BadRecordError, match=r"must occur.*Received: 'd', training has 3 others"):
         decoder(features(encoded(GREY), b"d"))
+    options = TransformOptions(unknown_classes=True)
+    decoder = transforms.Decode(options, assets((HEIGHT, WIDTH, 1), "cab"))
+    assert decoder(features(encoded(GREY), b"d"))["label"] == [-1]
+    assert decoder(features(encoded(GREY), b"b"))["label"] == [2]
 
 
 @pytest.mark.parametrize(

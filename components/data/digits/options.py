@@ -55,3 +55,8 @@ class TransformOptions(Parameters):
     binarize: bool = pydantic.Field(
         False, description="binary pixels: 0 up to half of the range, else the largest value"
     )
+    unknown_classes: bool = pydantic.Field(
+        False,
+        description="keep images of classes that training lacks, with the label -1: for methods "
+        "that look at images only",
+    )

@@ -170,10 +170,12 @@ class Decode:
         features: `image`, `label` and `id` of a raw example.
 
     Returns:
-        `pixels`, the H·W·C bytes of the image; `label`, the number of its class; `id`.
+        `pixels`, the H·W·C bytes of the image; `label`, the number of its class, or -1 where the
+        options keep unknown ones; `id`.
 
     Raises:
-        BadRecordError: the image cannot be decoded, or training has no image of its class.
+        BadRecordError: the image cannot be decoded, or training has no image of its class and the
+            options do not keep such images.
     """
 
     def __init__(self, parameters: TransformOptions, assets: Mapping[str, Sequence[str]]):
@@ -183,13 +185,14 @@ class Decode:
 
         self.decoder = images.ImageDecoder.from_assets(assets["image_shape"], assets["binarize"])
         self.labels = {name: number for number, name in enumerate(assets["classes"])}
+        self.unknown_classes = parameters.unknown_classes
         self._failed = tf.errors.InvalidArgumentError
         self._reason = images.reason
 
     def __call__(self, features: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Returns the pixels and the label of one example."""
         name = examples.to_text(features["label"][0])
-        if name not in self.labels:
+        if name not in self.labels and not self.unknown_classes:
             raise BadRecordError(
                 f"A class must occur in the training examples. Received: {name!r}, training has "
                 f"{len(self.labels)} others"
@@ -203,7 +206,7 @@ class Decode:
             ) from error
         return {
             "pixels": [pixels.tobytes()],
-            "label": [self.labels[name]],
+            "label": [self.labels.get(name, -1)],
             "id": list(features["id"]),
         }
 
