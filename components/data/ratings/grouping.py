@@ -1,0 +1,97 @@
+"""All parts of a user, from whatever rows, to the user's one example."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ...records import BadRecord, Record
+from .examples import to_record
+from .folds import NEVER, assign_folds
+from .options import FoldOptions
+from .rows import NO_FOLD, Part
+
+
+def user_records(
+    element: tuple[str, Iterable[Part]], parameters: FoldOptions, published: bool
+) -> Iterator[Record | BadRecord]:
+    """Yields the user's example, ratings in the order of their rows, and what has no place in it.
+
+    Of several ratings of one item the one with the latest timestamp stays (without timestamps and
+    among equal ones the last row); the others are bad records.
+
+    Args:
+        element: the user's id and parts.
+        parameters: how folds are chosen.
+        published: whether parts of files of test ratings say the folds.
+    """
+    user, found = element
+    # Beam gives the parts in any order.
+    parts = sorted(found, key=lambda part: (part[0], part[5][0]))
+    held: dict[str, tuple[float, int, str, Any]] = {}
+    for part in parts:
+        if part[1] != NO_FOLD:
+            continue
+        source, _, items, ratings, timestamps, places = part
+        times = timestamps or [0] * len(items)
+        for item, rating, time, place in zip(items, ratings, times, places, strict=True):
+            before = held.get(item)
+            if before is None:
+                held[item] = (rating, time, source, place)
+            elif time >= before[1]:
+                held[item] = (rating, time, source, place)
+                yield _duplicate(user, item, *before[1:])
+            else:
+                yield _duplicate(user, item, time, source, place)
+    if published:
+        folds = {}
+        for part in parts:
+            if part[1] != NO_FOLD:
+                yield from _mark(user, part, held, folds)
+        chosen = [folds.get(item, NEVER) for item in held]
+    else:
+        times = [entry[1] for entry in held.values()]
+        chosen = assign_folds(parameters, user, list(held), times)
+    if held:
+        yield to_record(
+            user=user,
+            items=list(held),
+            ratings=[entry[0] for entry in held.values()],
+            timestamps=[entry[1] for entry in held.values()] if _timed(parts) else [],
+            folds=chosen,
+            source=next(iter(held.values()))[2],
+        )
+
+
+def _timed(parts: Iterable[Part]) -> bool:
+    return any(part[4] for part in parts if part[1] == NO_FOLD)
+
+
+def _duplicate(user: str, item: str, time: int, source: str, place: Any) -> BadRecord:
+    return BadRecord(
+        source,
+        _position(place),
+        "A user must rate an item once; a rating of the same or a later time stays. "
+        f"Received: user {user!r}, item {item!r}, time {time}",
+    )
+
+
+def _mark(
+    user: str, part: Part, held: dict[str, Any], folds: dict[str, int]
+) -> Iterator[BadRecord]:
+    source, fold, items, _, _, places = part
+    for item, place in zip(items, places, strict=True):
+        if item not in held:
+            reason = "A test rating must be one of the ratings"
+        elif item in folds:
+            reason = "A rating must be a test rating of one fold at most"
+        else:
+            folds[item] = fold
+            continue
+        yield BadRecord(
+            source, _position(place), f"{reason}. Received: user {user!r}, item {item!r}"
+        )
+
+
+def _position(place: Any) -> str:
+    return f"line {place}" if isinstance(place, int) else place
