@@ -1,0 +1,71 @@
+"""Vector quantisation as a layer: the baseline of whole prototypes."""
+
+import keras
+from keras import ops
+
+from .adapted_components import AdaptedComponents
+
+
+@keras.saving.register_keras_serializable(package="methodical")
+class VectorQuantization(AdaptedComponents):
+    """Writes each example as the nearest of `rank` prototypes: a code with a single one.
+
+    ```
+    c_k = 1 for the k with the least ‖x − p_k‖², else 0        x ≈ c P
+    ```
+
+    The prototypes are the centroids of k-means. Lee & Seung 1999, "Learning the parts of objects by
+    non-negative matrix factorization", Nature 401, compares with it: every prototype is a whole.
+
+    ```python
+    layer = VectorQuantization(16)
+    layer.adapt(images)          # (N, features)
+    codes = layer(images)        # (N, 16), one 1 a row
+    restored = layer.reconstruct(codes)
+    ```
+
+    Args:
+        rank: int > 0, the number of prototypes.
+        seed: int, of k-means.
+
+    Call arguments:
+        inputs: `(…, features)`.
+
+    Output shape: `(…, rank)`.
+
+    Raises:
+        ValueError: `rank` is no positive integer or above the number of examples.
+    """
+
+    def __init__(self, rank, seed=0, **kwargs):
+        super().__init__(rank, **kwargs)
+        self.seed = seed
+
+    def _learn(self, examples):
+        from sklearn.cluster import KMeans
+
+        if len(examples) < self.rank:
+            raise ValueError(
+                "`rank` must be at most the number of examples. "
+                f"Received: rank={self.rank}, {len(examples)} examples"
+            )
+        found = KMeans(self.rank, n_init=1, random_state=self.seed).fit(examples)
+        self.components.assign(found.cluster_centers_)
+
+    def call(self, inputs):
+        """Returns the codes."""
+        products = ops.matmul(inputs, ops.transpose(self.components))
+        # ‖x‖² is the same for all prototypes.
+        nearest = ops.argmin(ops.sum(ops.square(self.components), axis=1) - 2 * products, axis=-1)
+        codes = ops.one_hot(nearest, self.rank, dtype=self.compute_dtype)
+        # No prototype is near to what is not a number.
+        return codes + ops.sum(0 * inputs, axis=-1, keepdims=True)
+
+    def reconstruct(self, codes):
+        """Returns `c P` of codes `(…, rank)`, which have the shape `(…, features)`."""
+        codes = ops.convert_to_tensor(codes)
+        return ops.matmul(codes, ops.cast(self.components, codes.dtype))
+
+    def get_config(self):
+        """Returns the configuration."""
+        return {**super().get_config(), "seed": self.seed}
