@@ -132,6 +132,8 @@ def _train(
         with warnings.catch_warnings():
             # Keras says so of every dataset whose size it learns by reading it once.
             warnings.filterwarnings("ignore", message="Your input ran out of data")
+            # A model may learn without gradients, as batch normalization learns its statistics.
+            warnings.filterwarnings("ignore", message="The model does not have any trainable")
             model.fit(
                 train,
                 validation_data=validation,

@@ -31,10 +31,24 @@ def _batch_norm_inception() -> Method:
     return METHOD
 
 
+def _nmf() -> Method:
+    from .nmf import METHOD
+
+    return METHOD
+
+
+def _nmf_parts() -> Method:
+    from .nmf_parts import METHOD
+
+    return METHOD
+
+
 _METHODS: dict[str, Callable[[], Method]] = {
     "babi": _babi,
     "batch-norm": _batch_norm,
     "batch-norm-inception": _batch_norm_inception,
+    "nmf": _nmf,
+    "nmf-parts": _nmf_parts,
 }
 
 

@@ -39,7 +39,7 @@ def serving_model(model: keras.Model, served: keras.Model, data: TransformedData
     decoder = ImageDecoder.from_assets(data.asset("image_shape"), data.asset("binarize"))
     names = parsing.classes(data)
     classifier = ImageClassifier(served, decoder, names)
-    raw, pixels = _requests(data)
+    raw, pixels = requests(data)
     images = to_floats(pixels).numpy()
     (compiled,) = evaluation.compile_models([model], data).values()
     probabilities = compiled(images).numpy()
@@ -50,7 +50,7 @@ def serving_model(model: keras.Model, served: keras.Model, data: TransformedData
         "classes": np.array([names] * len(images), object),
         "probabilities": probabilities,
     }
-    encoded = [_feature(one, "image") for one in raw]
+    encoded = [encoded_feature(one, "image") for one in raw]
     text = tf.TensorSpec([None], tf.string)
     return ServingModel(
         signatures={
@@ -129,7 +129,7 @@ class ImageClassifier:
         }
 
 
-def _requests(data: TransformedData) -> tuple[list[bytes], np.ndarray]:
+def requests(data: TransformedData) -> tuple[list[bytes], np.ndarray]:
     """Returns some serialized raw examples and their transformed pixels, evenly over the split."""
     split = next((name for name in ("test", "eval") if data.splits.get(name)), "train")
     stride = max(1, data.splits[split] // REQUESTS)
@@ -145,12 +145,13 @@ def _requests(data: TransformedData) -> tuple[list[bytes], np.ndarray]:
     positions = {identity: index for index, identity in enumerate(wanted)}
     raw: dict[int, bytes] = {}
     for serialized in data.serialized(split, raw=True).as_numpy_iterator():
-        index = positions.get(_feature(serialized, "id"))
+        index = positions.get(encoded_feature(serialized, "id"))
         if index is not None:
             raw[index] = serialized
     return [raw[index] for index in range(len(wanted))], np.stack(pixels)
 
 
-def _feature(serialized: bytes, name: str) -> Any:
+def encoded_feature(serialized: bytes, name: str) -> Any:
+    """Returns the first value of a feature of bytes of a serialized `tf.train.Example`."""
     example = tf.train.Example.FromString(serialized)
     return example.features.feature[name].bytes_list.value[0]
