@@ -21,9 +21,6 @@ from .parsing import Ratings, read_ratings
 ERROR_STEP = 0.5
 """Width of the bins in which a row counts its errors."""
 
-_USER_PENALTY, _ITEM_PENALTY = 15.0, 10.0
-"""Of the baseline with biases only."""
-
 _MOST_SCORES = 1 << 23
 _MISPREDICTED = 0.5
 
@@ -113,8 +110,6 @@ class _Fold:
             self.training.ratings,
             len(ratings.user_ids),
             len(ratings.item_ids),
-            _USER_PENALTY,
-            _ITEM_PENALTY,
         )
         with_biases = mean + of_users[self.test.users] + of_items[self.test.items]
         self.baselines = {
