@@ -73,6 +73,7 @@ class Evaluator(Component):
         "draw": "draw(models, data, split, parameters) returns SVG texts by title",
         "metrics": "the metrics' names, each with its unit; the first is the main one",
         "higher_is_better": "whether larger values of the main metric are better",
+        "evaluated_on": "what the rows are measured on, where that is no split",
         "root_mean_square": "metrics that are averaged as root mean squares",
         "slices": "names in the dicts by which metrics are sliced",
         "mean_over_slices": "whether the main figure is the mean over the first slice's values",
@@ -82,6 +83,7 @@ class Evaluator(Component):
     OPTIONAL_FUNCTIONS: ClassVar = frozenset(
         {
             "draw",
+            "evaluated_on",
             "higher_is_better",
             "root_mean_square",
             "slices",
@@ -134,7 +136,7 @@ class Evaluator(Component):
             pairs = [list(figure) for figure in figures.items()]
             context.outputs["evaluation"].write_json(FIGURES, pairs)
         context.outputs["evaluation"].properties.update(
-            split=split,
+            split=found["split"],
             blessed=blessed,
             main=found["main"],
             main_value=found["main_value"],
@@ -221,7 +223,7 @@ def _evaluation(context: ExecutionContext, split: str, means: SlicedMeans) -> di
     main = next(iter(functions["metrics"]))
     averaged = means.mean_over_slices() if functions.get("mean_over_slices", True) else None
     found: dict[str, Any] = {
-        "split": split,
+        "split": functions.get("evaluated_on") or split,
         "examples": means.examples,
         "metrics": means.overall(),
         "units": dict(functions["metrics"]),

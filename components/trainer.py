@@ -213,5 +213,5 @@ def _describe(
         worst = (min if mode == "max" else max)(names, key=lambda name: best[name]["value"])
         mean = sum(entry["value"] for entry in best.values()) / len(names)
         parts.append(f"mean {monitor} {mean:.4g}")
-        parts.append(f"worst {worst}: {best[worst]['value']:.4g}")
+        parts.append(f"worst fit {worst}: {best[worst]['value']:.4g}")
     context.summary = ", ".join(parts)

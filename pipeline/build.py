@@ -171,6 +171,7 @@ def build_pipeline(
             "draw": method.draw,
             "metrics": method.metrics,
             "higher_is_better": method.higher_is_better,
+            "evaluated_on": method.evaluated_on,
             "root_mean_square": method.root_mean_square,
             "slices": method.slices,
             "mean_over_slices": method.mean_over_slices,

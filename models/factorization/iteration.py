@@ -44,7 +44,8 @@ def alternation(matrix_class, settings, loss, solver, rows_only, evaluate_every,
         def moved(W, parts, l1, l2):
             numerator, denominator = parts
             if solver == "multiplicative":
-                return multiplicative_update(W, numerator, denominator, l1, l2, loss)
+                update = matrix.fuse(multiplicative_update)
+                return update(W, numerator, denominator, l1, l2, loss)
             rate = rescaling_learning_rate(W, denominator, l1, l2)
             rate = ops.where(learning_rate > 0, learning_rate, rate)
             return additive_update(W, numerator, denominator, rate, l1, l2)
@@ -83,7 +84,7 @@ def alternation(matrix_class, settings, loss, solver, rows_only, evaluate_every,
             parts, new_value, rounding = objective(new_W, new_G)
             falls = (new_value <= value + rounding) | (value == float("inf"))
             reference = ops.where(objectives[0] < float("inf"), objectives[0], value)
-            slow = value - new_value < tolerance * reference
+            slow = (tolerance >= 0) & (value - new_value <= tolerance * reference)
             status = ops.where(falls, ops.where(slow, CONVERGED, RUNNING), REFUSED)
             count = count + steps
             place = (count + evaluate_every - 1) // evaluate_every

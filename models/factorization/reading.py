@@ -9,6 +9,7 @@ from . import backend
 from .observed import DenseMatrix, SparseMatrix
 
 FUSE_FROM = 100_000
+_PART = 1 << 16
 
 
 @dataclasses.dataclass
@@ -51,13 +52,15 @@ class Reading:
         """Returns class, settings and tensors of V: `class_(settings, tensors)` is the matrix."""
         weights = self.weights
         weighted = self.values if weights is None else weights * self.values
-        wide = weighted.astype("float64")
-        entropy = wide.sum()
+        entropy = weighted.sum(dtype="float64")
         if weights is not None:
+            wide = weighted.astype("float64")
             logs = np.log(weights, out=np.zeros_like(wide), where=weights > 0, dtype="float64")
             entropy = entropy + (wide * logs).sum()
         tensors = {
-            "square": ops.convert_to_tensor(0.5 * (wide * self.values).sum(), dtype="float64"),
+            "square": ops.convert_to_tensor(
+                0.5 * _inner_product(weighted, self.values), dtype="float64"
+            ),
             "entropy": ops.convert_to_tensor(entropy, dtype="float64"),
         }
         fuse = self.values.size >= FUSE_FROM
@@ -195,3 +198,12 @@ def _stable_order(keys):
         order = order[np.argsort(digits, kind="stable")]
         shift += 16
     return order
+
+
+def _inner_product(first, second):
+    """Returns the sum of products, in float64, of a part at a time: a copy would take longer."""
+    first, second = first.reshape(-1), second.reshape(-1)
+    return sum(
+        float(np.dot(first[low : low + _PART].astype("float64"), second[low : low + _PART]))
+        for low in range(0, first.size, _PART)
+    )

@@ -75,6 +75,8 @@ class Method:
         metrics: the metrics' names in order, each with its unit or meaning; the first is the main
             one.
         higher_is_better: whether larger values of the main metric are better.
+        evaluated_on: what the rows of `evaluate` are measured on, where that is not a split: said
+            in its place.
         root_mean_square: metrics whose values are root mean squares and are averaged as such.
         slices: names in `evaluate`'s dicts by which metrics are sliced.
         mean_over_slices: whether the main figure is the mean over the first slice's values, each
@@ -113,6 +115,7 @@ class Method:
     exporter_options: type[Parameters] = Parameters
     higher_is_better: bool = True
     draw: Callable[..., Mapping[str, str]] | None = None
+    evaluated_on: str = ""
     root_mean_square: Sequence[str] = ()
     slices: Sequence[str] = ()
     mean_over_slices: bool = True

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from ...components.training import Fit, TrainingSummary
     from ...components.transformed import TransformedData
 
-SURPRISE = "as Surprise's documentation gives it for its own random folds of MovieLens 100k"
+SURPRISE = (
+    "the paper has no ratings; these are of MovieLens 100k alone, as the documentation of the "
+    "library Surprise gives them for random folds of its own"
+)
 
 
 class TrainerOptions(Parameters):
@@ -241,17 +244,18 @@ METHOD = Method(
     evaluator_options=EvaluatedSplit,
     metrics=METRICS,
     higher_is_better=False,
+    evaluated_on="test ratings of the folds",
     root_mean_square=ROOT_MEAN_SQUARE,
     slices=("fold",),
     serve=serve,
     exporter_options=ExporterOptions,
     paper_figures=[
-        PaperFigure("rmse", value, column, remark=SURPRISE)
-        for column, value in (("Surprise NMF", 0.963), ("SVD", 0.934), ("SVD++", 0.919))
+        PaperFigure("rmse", value, f"Surprise {name}", remark=SURPRISE)
+        for name, value in (("NMF", 0.963), ("SVD", 0.934), ("SVD++", 0.919))
     ],
     samples=sample,
     figures=figures,
-    predict_inputs={"user": "a user's id"},
+    predict_inputs={"user": "a user's id; items come by predicted rating and popularity"},
     predict_signatures={
         "serving_history": {
             "items": "instead of --user: JSON list of the items that someone rated",

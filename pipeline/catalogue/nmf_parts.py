@@ -22,7 +22,7 @@ KINDS = {
     "pca": "Principal components",
     "vq": "Vector quantisation",
 }
-DRAWN_IMAGES = 2
+DRAWN_IMAGES = 1
 
 
 class UnlabelledOptions(TransformOptions):
@@ -130,10 +130,10 @@ def draw(
             outputs = models[kind](images, training=False)
             components = keras.ops.convert_to_numpy(models[kind].coder.components)
             covered = parts_figures.coverage(components)
-            mean = ", which start from the mean image" if kind == "pca" else ""
+            mean = "; their sum is added to the mean image" if kind == "pca" else ""
             title = (
-                f"{name}, image {identity.decode()}: a component covers {100 * covered:.0f} % of "
-                f"the pixels{mean}. Light is positive, red negative"
+                f"{name}, and image {identity.decode()} as their sum: a component covers "
+                f"{100 * covered:.0f} % of the pixels{mean}. Light is positive, red negative"
             )
             drawn[title] = parts_figures.draw_components(
                 name,

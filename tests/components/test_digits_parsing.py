@@ -2,6 +2,7 @@
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -104,6 +105,21 @@ def test_remainders_can_be_dropped(data):
     assert dataset.element_spec[0].shape.as_list() == [8, *SHAPE]
     assert [len(batch) for batch in labels_of(dataset)] == [8] * 6
     assert parsing.batches(data, "train", 8).element_spec[0].shape.as_list() == [None, *SHAPE]
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize(("drop", "number"), [(False, 4), (True, 3)])
+def test_the_number_of_batches_is_known(data, monkeypatch, in_memory, drop, number):
+    if not in_memory:
+        monkeypatch.setattr(parsing, "MOST_IN_MEMORY", 0)
+    for seed in (None, 1):
+        found = parsing.batches(data[0], "train", 15, seed=seed, drop_remainder=drop)
+        assert found.cardinality().numpy() == number == len(list(found))
+    # Without it Keras would divide the loss of an epoch by one batch more than there are.
+    model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(1, trainable=False)])
+    model.compile(loss=lambda truth, given: 0 * given + 6.0)
+    found = parsing.batches(data[0], "train", 15, seed=1, drop_remainder=drop)
+    assert model.fit(found, verbose=0).history["loss"] == [6.0]
 
 
 def test_orders_are_drawn_uniformly():

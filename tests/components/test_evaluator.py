@@ -235,6 +235,12 @@ def test_a_pair_counts_as_its_measurements_and_root_mean_squares_are_such():
         means.add({"error": (1.0, -1), "rmse": 1.0, "fold": "1"})
 
 
+def test_what_is_measured_may_be_no_split(evaluated):
+    context, found, seen = evaluated(functions={"evaluated_on": "test ratings"})
+    assert (found["split"], seen["split"]) == ("test ratings", "eval")
+    assert context.outputs["evaluation"].properties["split"] == "test ratings"
+
+
 def test_pictures_of_the_models_are_kept(evaluated):
     context, _, _ = evaluated(
         functions={

@@ -215,6 +215,11 @@ def test_histories_are_folded_in(loaded):
         np.testing.assert_allclose(found["ratings"][row], values, rtol=1e-5)
 
 
+def test_items_and_ratings_must_be_as_many(loaded):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a rating for each of the items"):
+        asked(loaded, "serving_history", items=[["i1", "i2"]], ratings=[[5.0]])
+
+
 def test_pairs_are_rated(loaded):
     model = Additive()
     users, items = ["u3", "u3", "nobody", "nobody"], ["i7", "nothing", "i7", ""]

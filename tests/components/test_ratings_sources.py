@@ -437,7 +437,7 @@ def test_of_duplicates_the_latest_stays(read, tmp_path):
         ("a.csv", "line 4"),
         ("b.csv", "line 2"),
     ]
-    assert "Received: user 'u', item 'x', time 50" in bad[0]["reason"]
+    assert "Received: user 'u', item 'x' again, time 50" in bad[0]["reason"]
     # Without timestamps the last row stays.
     found, bad = read("text", tmp_path)
     assert {pair: entry[0] for pair, entry in triples(found).items()} == {

@@ -3,6 +3,7 @@
 import pickle
 import warnings
 
+import keras
 import numpy as np
 import pytest
 
@@ -15,6 +16,11 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="The estimator adds nothing of a backend; test_factorization_* run on all three.",
+)
 
 LOSSES = ("euclidean", "divergence")
 

@@ -151,8 +151,10 @@ def test_gradients_are_those_of_finite_differences(loss):
         np.testing.assert_allclose(array(one), other, atol=1e-7)
 
 
-@pytest.mark.parametrize("update", ["gradient", "multiplicative"])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    ("loss", "update"),
+    [("euclidean", "gradient"), ("euclidean", "multiplicative"), ("divergence", "multiplicative")],
+)
 @pytest.mark.filterwarnings("ignore:The model does not have any trainable weights")
 def test_fit_finds_the_factors_of_a_product(loss, update):
     keras.utils.set_random_seed(0)
@@ -171,7 +173,7 @@ def test_fit_finds_the_factors_of_a_product(loss, update):
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="the rule is the same, and this takes seconds")
 @pytest.mark.filterwarnings("ignore:The model does not have any trainable weights")
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", ["divergence"])
 def test_digits_are_restored_as_well_as_scikit_learn_does(loss):
     datasets = pytest.importorskip("sklearn.datasets")
     images = (datasets.load_digits().data / 16).astype("float32")

@@ -149,6 +149,10 @@ def batches(
             dataset = dataset.repeat()
         dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
         dataset = dataset.map(lambda batch: _model_inputs(*parse(batch, shape)[:2]))
+    if not repeat:
+        # Where the number is unknown Keras adds a batch of loss 0 to the mean of an epoch.
+        number = size // batch_size if drop_remainder else -(-size // batch_size)
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(number))
     return dataset.prefetch(2)
 
 

@@ -71,8 +71,8 @@ def _duplicate(user: str, item: str, time: int, source: str, place: Any) -> BadR
     return BadRecord(
         source,
         _position(place),
-        "A user must rate an item once; a rating of the same or a later time stays. "
-        f"Received: user {user!r}, item {item!r}, time {time}",
+        "A user must rate an item once; of several ratings the latest is kept, of equally late "
+        f"ones the last. Received: user {user!r}, item {item!r} again, time {time}",
     )
 
 

@@ -88,8 +88,15 @@ class Recommender(tf.Module):
                 count. Of an item that comes more than once the last rating counts.
             ratings: float32 tensor `(B, L)`; outside of the range of training's ratings the nearest
                 in it; what is not a number does not count.
+
+        Raises:
+            tf.errors.InvalidArgumentError: the shapes differ.
         """
-        index, mask = self._history(items, ratings)
+        equal = tf.debugging.assert_equal(
+            tf.shape(items), tf.shape(ratings), "There must be a rating for each of the items."
+        )
+        with tf.control_dependencies([equal]):
+            index, mask = self._history(tf.identity(items), ratings)
         scores = self._score_histories(index, ratings, mask)
         return self._best(scores, _entries(index), tf.reduce_any(mask, axis=1))
 

@@ -61,6 +61,11 @@ def named_columns(parameters: TextOptions, header: Sequence[str], source: str) -
         BadDataError: a column is not in the header.
     """
     names = [name.strip() for name in header]
+    if not any(names):
+        raise BadDataError(
+            "A file of ratings must begin with a header, or be read with "
+            f"--set example_gen.header=false. Received: {source}, whose first line is empty"
+        )
     found = {}
     for name in ("user", "item", "rating", "timestamp"):
         column = getattr(parameters, f"{name}_column")
