@@ -26,6 +26,10 @@ from .training import Fit
 
 _PROGRESS_SECONDS = 0.5
 
+# What the imports made lives as long as the process. Each fit collects garbage twice, and looking
+# through all of TensorFlow's objects takes longer than a small fit.
+gc.freeze()
+
 
 class TrainingDivergedError(ArithmeticError):
     """The training loss became infinite or not a number."""

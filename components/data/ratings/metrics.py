@@ -12,12 +12,12 @@ METRICS = {
     "recall_at_10": "share of a user's relevant items that are among the 10 best",
     "ndcg_at_10": "normalized discounted cumulative gain of the 10 best, 1 at most",
     "rmse_bias": "rmse of global mean plus biases of user and item",
-    "mae_bias": "mae of the same",
+    "mae_bias": "mae of global mean plus biases of user and item",
     "rmse_global_mean": "rmse of the mean of the training ratings",
-    "mae_global_mean": "mae of the same",
+    "mae_global_mean": "mae of the mean of the training ratings",
     "precision_at_10_popularity": "precision_at_10 of the items with most training ratings",
-    "recall_at_10_popularity": "recall_at_10 of the same",
-    "ndcg_at_10_popularity": "ndcg_at_10 of the same",
+    "recall_at_10_popularity": "recall_at_10 of the items with most training ratings",
+    "ndcg_at_10_popularity": "ndcg_at_10 of the items with most training ratings",
 }
 """A row of `evaluation.rows` has all of these."""
 
