@@ -52,8 +52,8 @@ class RatingFactorization(keras.Model):
         rating_range: pair of floats, the least and the greatest rating.
         sweeps_per_step: int ≥ 1.
         fold_in_sweeps: int ≥ 1. Sweeps of coordinate descent of `score_histories`.
-        popularity_weight: float ≥ 0. What `ranking` adds to a rating for the logarithm of the item's
-            number of ratings. 0 ranks by predicted rating alone.
+        popularity_weight: float ≥ 0. What `ranking` adds to a rating for the logarithm of the
+            item's number of ratings. 0 ranks by predicted rating alone.
         seed: int or `None`. Seed of the random start.
 
     Raises:
