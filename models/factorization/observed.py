@@ -80,7 +80,9 @@ class DenseMatrix:
             denominator = self._euclidean_denominator(W, G)
             value = None
             if evaluate:
-                value = _euclidean_value(W, numerator, denominator, self.tensors["square"])
+                value = self.fuse(_euclidean_value)(
+                    W, numerator, denominator, self.tensors["square"]
+                )
             return numerator, denominator, value
         WH = W @ ops.transpose(G)
         denominator = self._divergence_denominator(G, W)
@@ -188,7 +190,9 @@ class SparseMatrix:
                 difference = self.fuse(_sampled_difference)(W, G, *places, side["extra"])
                 denominator = denominator + backend.sparse_times(pattern, difference, G)
             if evaluate:
-                value = _euclidean_value(W, numerator, denominator, self.tensors["square"])
+                value = self.fuse(_euclidean_value)(
+                    W, numerator, denominator, self.tensors["square"]
+                )
             return numerator, denominator, value
         denominator = 0
         if self.base:

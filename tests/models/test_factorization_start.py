@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from methodical.models.factorization import factorize, initialize, truncated_svd
+from keras import ops
+from methodical.models.factorization import backend, factorize, initialize, truncated_svd
 
 
 class Coordinates:
@@ -127,3 +128,16 @@ def test_sparse_is_never_made_dense():
     for loss, observed in (("euclidean", "all"), ("divergence", "stored")):
         found = factorize(matrix, 2, loss=loss, observed=observed, seed=0, iterations=2)
         assert found.losses[-1] < found.losses[0]
+
+
+@pytest.mark.parametrize("columns", [1, 24, 25, 60])
+def test_products_with_a_sparse_matrix(columns):
+    """TensorFlow gets wide matrices in pieces."""
+    generator = np.random.default_rng(0)
+    V = generator.random((30, 20)) * (generator.random((30, 20)) < 0.3)
+    dense = generator.random((20, columns)).astype("float32")
+    rows, places = np.nonzero(V)
+    pattern = backend.sparse_pattern(rows, places, V.shape)
+    values = ops.convert_to_tensor(V[rows, places].astype("float32"))
+    found = backend.sparse_times(pattern, values, ops.convert_to_tensor(dense))
+    np.testing.assert_allclose(ops.convert_to_numpy(found), V @ dense, rtol=1e-5)
