@@ -71,18 +71,32 @@ def double_precision():
     return contextlib.nullcontext()
 
 
-def sparse_pattern(rows, columns, shape):
-    """Returns the tensors that `sparse_times` and `sampled_products` need.
+def divide_no_nan(numerator, denominator):
+    """Returns the quotient, 0 where the denominator is 0, in float64 on PyTorch too."""
+    if keras.backend.backend() == "tensorflow":
+        return ops.divide_no_nan(numerator, denominator)
+    zero = denominator == 0
+    return ops.where(zero, 0, numerator / ops.where(zero, 1, denominator))
+
+
+def sparse_pattern(rows, columns, shape, places=True):
+    """Returns the tensors that `sparse_times` and products at the stored places need.
 
     Args:
         rows: int array, the row of each stored entry, ascending.
         columns: int array, its column.
         shape: pair of ints, the matrix's rows and columns.
+        places: whether the entries' rows and columns are wanted too. Defaults to True.
     """
-    rows, columns = rows.astype("int32"), columns.astype("int32")
-    pattern = {"rows": ops.convert_to_tensor(rows), "columns": ops.convert_to_tensor(columns)}
-    starts = np.searchsorted(rows, np.arange(shape[0] + 1)).astype("int32")
-    if keras.backend.backend() == "tensorflow":
+    rows, columns = rows.astype("int32", copy=False), columns.astype("int32", copy=False)
+    tensorflow = keras.backend.backend() == "tensorflow"
+    pattern = {}
+    if places or not tensorflow:
+        pattern["rows"] = ops.convert_to_tensor(rows)
+        pattern["columns"] = ops.convert_to_tensor(columns)
+    starts = np.zeros(shape[0] + 1, dtype="int32")
+    np.cumsum(np.bincount(rows, minlength=shape[0]), out=starts[1:])
+    if tensorflow:
         pattern["blocks"] = _row_blocks(rows, columns, shape, starts)
     else:
         pattern["starts"] = ops.convert_to_tensor(starts)
@@ -101,10 +115,12 @@ def _row_blocks(rows, columns, shape, starts):
     blocks = []
     for low, high in itertools.pairwise(edges):
         entries = slice(starts[low], starts[high])
-        indices = np.stack([rows[entries] - low, columns[entries]], axis=1)
+        indices = np.empty((starts[high] - starts[low], 2), dtype="int32")
+        np.subtract(rows[entries], low, out=indices[:, 0])
+        indices[:, 1] = columns[entries]
         blocks.append(
             {
-                "indices": ops.convert_to_tensor(indices.reshape(-1, 2), dtype="int32"),
+                "indices": ops.convert_to_tensor(indices),
                 "shape": ops.convert_to_tensor(np.array([high - low, shape[1]]), dtype="int64"),
                 "entries": ops.convert_to_tensor([starts[low], starts[high]], dtype="int32"),
             }
@@ -112,33 +128,60 @@ def _row_blocks(rows, columns, shape, starts):
     return blocks
 
 
-def sparse_times(pattern, values, dense):
-    """Returns the product of a sparse matrix (rows, columns) and a dense one (columns, r)."""
+def sparse_times(pattern, values, dense, then=None, beside=None):
+    """Returns the product of a sparse matrix (rows, columns) and a dense one (columns, r).
+
+    Args:
+        pattern: what `sparse_pattern` returned.
+        values: tensor of the stored entries.
+        dense: tensor (columns, r).
+        then: function of the product and of `beside`, row by row, that returns what is wanted in
+            the product's place. TensorFlow applies it to a block of rows at a time, each on a core.
+        beside: tensor (rows, r).
+    """
     name = keras.backend.backend()
+    if name == "tensorflow":
+        import tensorflow as tf
+
+        products = _block_products(pattern["blocks"], values, dense)
+        if then is None:
+            return ops.concatenate(products, axis=0)
+        sizes = [block["shape"][0] for block in pattern["blocks"]]
+        pairs = zip(products, _split(beside, sizes), strict=True)
+        result = ops.concatenate([then(*pair) for pair in pairs], axis=0)
+        return tf.ensure_shape(result, beside.shape)
+    rows = pattern["starts"].shape[0] - 1
     if name == "torch":
         import torch
 
-        shape = (pattern["starts"].shape[0] - 1, dense.shape[0])
         matrix = torch.sparse_csr_tensor(
-            pattern["starts"], pattern["columns"], values, shape, check_invariants=False
+            pattern["starts"],
+            pattern["columns"],
+            values,
+            (rows, dense.shape[0]),
+            check_invariants=False,
         )
-        return matrix @ dense
-    if name == "jax":
+        product = matrix @ dense
+    else:
         import jax
 
-        return jax.ops.segment_sum(
+        product = jax.ops.segment_sum(
             values[:, None] * dense[pattern["columns"]],
             pattern["rows"],
-            pattern["starts"].shape[0] - 1,
+            rows,
             indices_are_sorted=True,
         )
+    return product if then is None else then(product, beside)
+
+
+def _block_products(blocks, values, dense):
+    """Returns TensorFlow's product for each block of rows."""
     import tensorflow as tf
 
     # The kernel takes ten times as long an entry where the dense matrix has 32 columns or more.
-    pieces = -(-(dense.shape[1] or 1) // MOST_COLUMNS)
-    parts = tf.split(dense, _shares(dense.shape[1], pieces), axis=1) if pieces > 1 else [dense]
+    parts = _split(dense, _shares(dense.shape[1] or 1, MOST_COLUMNS), axis=1)
     products = []
-    for block in pattern["blocks"]:
+    for block in blocks:
         begin, end = tf.unstack(block["entries"], num=2)
         some = [
             tf.raw_ops.SparseTensorDenseMatMul(
@@ -152,9 +195,17 @@ def sparse_times(pattern, values, dense):
             for part in parts
         ]
         products.append(some[0] if len(some) == 1 else tf.concat(some, 1))
-    return products[0] if len(products) == 1 else tf.concat(products, 0)
+    return products
 
 
-def _shares(whole, pieces):
-    """Returns `pieces` ints of about the same size whose sum is `whole`."""
+def _split(tensor, sizes, axis=0):
+    """Returns TensorFlow's parts of these sizes, the tensor itself where there is one."""
+    import tensorflow as tf
+
+    return tf.split(tensor, sizes, axis=axis) if len(sizes) > 1 else [tensor]
+
+
+def _shares(whole, most):
+    """Returns ints of about the same size, none above `most`, whose sum is `whole`."""
+    pieces = -(-whole // most)
     return [(whole + piece) // pieces for piece in range(pieces)]

@@ -99,7 +99,7 @@ def factorize(
         penalties = (*as_pair(l1, "l1"), *as_pair(l2, "l2"))
         return run(
             reading,
-            reading.matrix(),
+            reading.matrix(loss),
             W,
             H,
             loss=loss,
@@ -162,7 +162,7 @@ def solve_rows(
         penalties = (as_number(l1, "l1"), 0.0, as_number(l2, "l2"), 0.0)
         return run(
             reading,
-            reading.matrix(),
+            reading.matrix(loss),
             W,
             H,
             loss=loss,

@@ -38,8 +38,11 @@ def alternation(matrix_class, settings, loss, solver, rows_only, evaluate_every,
             l1_W = l1_H = l2_W = l2_H = 0
         else:
             l1_W, l1_H, l2_W, l2_H = (penalties[place] for place in range(4))
+        start = W, G
         size = ops.cast(ops.shape(W)[0] + ops.shape(G)[0], "float64")
         allowance = 4 * _epsilon(W.dtype) * ops.sqrt(size)
+
+        by_steps = plain and solver == "multiplicative" and matrix.steps(loss)
 
         def moved(W, parts, l1, l2):
             numerator, denominator = parts
@@ -67,12 +70,17 @@ def alternation(matrix_class, settings, loss, solver, rows_only, evaluate_every,
                 W = moved(W, parts, l1_W, l2_W)
             if rows_only:
                 return W, G
+            if by_steps:
+                return W, matrix.column_step(W, G)
             parts = matrix.column_parts(loss, W, G)
             if solver == "hierarchical":
                 return W, matrix.column_sweep(W, G, parts[0], l1_H, l2_H)
             return W, moved(G, parts, l1_H, l2_H)
 
         def unwatched(_, factors):
+            if by_steps:
+                W = matrix.row_step(*factors)
+                return (W, factors[1]) if rows_only else (W, matrix.column_step(W, factors[1]))
             return iterate(*factors, matrix.row_parts(loss, *factors, False)[:2])
 
         def body(count, status, W, G, W_before, G_before, parts, value, objectives):
@@ -103,12 +111,19 @@ def alternation(matrix_class, settings, loss, solver, rows_only, evaluate_every,
         count, status, W, G, W_before, G_before, _, _, objectives = ops.while_loop(
             going, body, state
         )
+        if by_steps:
+            W, G = _kept(W, G, start[0]), _kept(G, W, start[1])
         refused = status == REFUSED
         W, G = ops.where(refused, W_before, W), ops.where(refused, G_before, G)
         return W, G, objectives, count, status
 
     fuse = settings[-1]
     return backend.compiled(run, any_shape=not fuse)
+
+
+def _kept(W, G, start):
+    """Returns W with the columns it started with where G's are 0: nothing has moved them."""
+    return ops.where(ops.any(G > 0, axis=0), W, start)
 
 
 def _epsilon(dtype):

@@ -118,7 +118,7 @@ class MiniBatchFactorizer:
                 W = np.full(shape, np.sqrt(reading.mean() / rank), dtype=self.dtype)
             else:
                 W = as_factor(W, shape, "W", self.dtype)
-            matrix = reading.matrix()
+            matrix = reading.matrix(self.loss)
             l1_W, l1_H, l2_W, l2_H = self.penalties
             W = run(
                 reading,

@@ -95,6 +95,10 @@ class DenseMatrix:
         value = (total(logs) - entropy + linear, total(sizes) + ops.abs(entropy) + linear)
         return ratio @ G, denominator, value
 
+    def steps(self, loss):
+        """Returns False: updates of a dense V are made from the parts."""
+        return False
+
     def column_parts(self, loss, W, G):
         """Returns numerator and denominator (m, r) for G."""
         V = self.tensors["values"]
@@ -153,7 +157,8 @@ class SparseMatrix:
             or 1; weighted says whether a stored entry's weight differs from it.
         tensors: dict with the scalars of `DenseMatrix` and two dicts `by_row` and `by_column`, each
             with `pattern` of `backend.sparse_pattern`, `values` (e,), V times the weights, and
-            `extra` (e,), the weights less base, if weighted.
+            `extra` (e,), the weights less base, if weighted. The pattern may lack the places where
+            neither weights nor the divergence ask for them.
     """
 
     def __init__(self, settings, tensors):
@@ -169,6 +174,22 @@ class SparseMatrix:
         """Returns numerator and denominator (m, r) for G."""
         return self._parts(self.tensors["by_column"], loss, G, W, False)[:2]
 
+    def steps(self, loss):
+        """Returns whether `row_step` and `column_step` are for this loss."""
+        return loss == "euclidean" and bool(self.base) and not self.weighted
+
+    def row_step(self, W, G):
+        """Returns W after a multiplicative update without penalties.
+
+        It is faster than one from parts: each block of rows is divided where it was multiplied. A
+        column of W becomes 0, and does not stay, where G's is 0 and the loss does not depend on it.
+        """
+        return self._step(self.tensors["by_row"], W, G)
+
+    def column_step(self, W, G):
+        """Returns G after such an update."""
+        return self._step(self.tensors["by_column"], G, W)
+
     def row_sweep(self, W, G, numerator, l1, l2):
         """Returns W after a sweep of `hierarchical_update`, by its numerator."""
         return self._sweep(self.tensors["by_row"], W, G, numerator, l1, l2)
@@ -177,9 +198,17 @@ class SparseMatrix:
         """Returns G after such a sweep."""
         return self._sweep(self.tensors["by_column"], G, W, numerator, l1, l2)
 
+    def _step(self, side, W, G):
+        gram = ops.transpose(G) @ G
+
+        def divided(numerator, W):
+            return backend.divide_no_nan(W * numerator, W @ gram)
+
+        return backend.sparse_times(side["pattern"], side["values"], G, divided, W)
+
     def _parts(self, side, loss, W, G, evaluate):
         pattern, values = side["pattern"], side["values"]
-        places = pattern["rows"], pattern["columns"]
+        places = pattern.get("rows"), pattern.get("columns")
         value = None
         if loss == "euclidean":
             numerator = backend.sparse_times(pattern, values, G)

@@ -3,13 +3,13 @@
 import dataclasses
 
 import numpy as np
+import scipy.sparse
 from keras import ops
 
 from . import backend
 from .observed import DenseMatrix, SparseMatrix
 
 FUSE_FROM = 100_000
-_PART = 1 << 16
 
 
 @dataclasses.dataclass
@@ -48,8 +48,12 @@ class Reading:
         mass = float((weights * self.values).sum(dtype="float64"))
         return mass / weight if weight > 0 else 0.0
 
-    def matrix(self):
-        """Returns class, settings and tensors of V: `class_(settings, tensors)` is the matrix."""
+    def matrix(self, loss):
+        """Returns class, settings and tensors of V: `class_(settings, tensors)` is the matrix.
+
+        Args:
+            loss: `"euclidean"` or `"divergence"`, for which it is.
+        """
         weights = self.weights
         weighted = self.values if weights is None else weights * self.values
         entropy = weighted.sum(dtype="float64")
@@ -69,21 +73,31 @@ class Reading:
             if weights is not None:
                 tensors["weights"] = ops.convert_to_tensor(weights)
             return DenseMatrix, (weights is not None, fuse), tensors
-        extra = (1 if weights is None else weights) - np.full_like(weighted, self.base)
-        different = bool(extra.any())
-        across = _stable_order(self.columns)
+        different = weights is not None or not self.base
+        if different:
+            extra = (1 if weights is None else weights) - np.full_like(weighted, self.base)
+            different = bool(extra.any())
+        places = different or loss == "divergence"
         for name, order, rows, columns, shape in (
             ("by_row", slice(None), self.rows, self.columns, self.shape),
-            ("by_column", across, self.columns, self.rows, self.shape[::-1]),
+            ("by_column", *self._across(), self.shape[::-1]),
         ):
             side = {
-                "pattern": backend.sparse_pattern(rows[order], columns[order], shape),
+                "pattern": backend.sparse_pattern(rows, columns, shape, places),
                 "values": ops.convert_to_tensor(weighted[order]),
             }
             if different:
                 side["extra"] = ops.convert_to_tensor(extra[order])
             tensors[name] = side
         return SparseMatrix, (self.base, different, fuse), tensors
+
+    def _across(self):
+        """Returns the order of the stored entries by column, their columns and their rows."""
+        entries = np.arange(self.values.size, dtype="int32")
+        by_row = scipy.sparse.coo_array((entries, (self.rows, self.columns)), shape=self.shape)
+        by_column = by_row.tocsc()
+        columns = np.repeat(np.arange(self.shape[1], dtype="int32"), np.diff(by_column.indptr))
+        return by_column.data, columns, by_column.indices
 
 
 def read(V, weights=None, observed="all", dtype=None):
@@ -201,9 +215,5 @@ def _stable_order(keys):
 
 
 def _inner_product(first, second):
-    """Returns the sum of products, in float64, of a part at a time: a copy would take longer."""
-    first, second = first.reshape(-1), second.reshape(-1)
-    return sum(
-        float(np.dot(first[low : low + _PART].astype("float64"), second[low : low + _PART]))
-        for low in range(0, first.size, _PART)
-    )
+    """Returns the sum of products in float64, without BLAS, whose threads spin on after a call."""
+    return float(np.einsum("i,i->", first.reshape(-1), second.reshape(-1), dtype="float64"))

@@ -123,6 +123,22 @@ def test_evaluating_seldom_changes_nothing_else():
     assert seldom.iterations == 23
 
 
+def test_unwatched_iterations_of_a_sparse_V_keep_what_nothing_moves():
+    V = low_rank((20, 15), 3, noise=0.5)
+    V[4], V[:, 7] = 0, 0
+    W, H = low_rank((20, 4), 3, seed=1), low_rank((4, 15), 3, seed=2)
+    H[1], W[:, 2] = 0, 0
+    options = {"start": (W, H), "tolerance": -1, "iterations": 11, "evaluate_every": 4}
+    dense, sparse = factorize(V, 4, **options), factorize(Coordinates(V), 4, **options)
+    np.testing.assert_allclose(sparse.losses, dense.losses, rtol=1e-12)
+    np.testing.assert_allclose(sparse.W, dense.W, rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(sparse.H, dense.H, rtol=1e-10, atol=1e-14)
+    np.testing.assert_array_equal(sparse.W[:, 1], W[:, 1])
+    np.testing.assert_array_equal(sparse.H[2], H[2])
+    folded = solve_rows(Coordinates(V), H, start=W, iterations=11, tolerance=-1, evaluate_every=4)
+    np.testing.assert_array_equal(folded.W[:, 1], W[:, 1])
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
 def test_dtype_follows_V(dtype):
     V = np.arange(1, 13).reshape(4, 3).astype(dtype)
