@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -16,6 +16,8 @@ import click
 from ..components import filesystem, pusher_versions
 from .catalogue.method import Method
 from .root import Root
+
+_MOST_NUMBERS = 8
 
 
 def served_version(root: Root, model_name: str) -> str:
@@ -157,9 +159,10 @@ def predict_command(
     """Returns the command `methodical predict METHOD`, with an option for each input."""
     by_signature = {"serving_default": method.predict_inputs, **method.predict_signatures}
 
-    def command(root: str, as_json: bool, **given: str | None) -> None:
+    def command(root: str, as_json: bool, files: tuple[str, ...] = (), **given: str | None) -> None:
         place = Root(root)
         inputs = {name: text for name, text in given.items() if text is not None}
+        inputs |= _of_files(method.predict_files, files, inputs)
         signature = _asked(by_signature, inputs)
         try:
             values = {name: read_input(text) for name, text in inputs.items()}
@@ -169,12 +172,16 @@ def predict_command(
             folder = served_version(place, method.name)
             with _quiet():
                 outputs = predict(folder, values, signature)
+            # A model that answers each of a batch by itself says of each what is wrong with it.
+            wrong = outputs.pop("error", "")
+            if wrong:
+                raise ValueError(f"The model refuses the inputs: {wrong}")
         except FileNotFoundError as error:
             click.echo(f"Error: {error}", err=True)
             raise SystemExit(1) from error
         except ValueError as error:
-            files = [text for text in inputs.values() if os.path.isfile(text)]
-            hint = f" To read a file write @ before its name: @{files[0]}" if files else ""
+            names = [text for text in inputs.values() if os.path.isfile(text)]
+            hint = f" To read a file write @ before its name: @{names[0]}" if names else ""
             raise click.UsageError(f"{error}{hint}") from error
         version = folder.replace(os.sep, "/").rpartition("/")[2]
         if as_json:
@@ -189,9 +196,13 @@ def predict_command(
         f"Ask the pushed model of {method.name}.\n\nA value of `@FILE` is read from a file, `-` "
         "from standard input."
     )
+    if method.predict_files:
+        command.__doc__ += " Files may be given without an option."
     built: Callable[..., None] = command
     options = {name: text for inputs in by_signature.values() for name, text in inputs.items()}
-    required = len(by_signature) == 1
+    required = len(by_signature) == 1 and not method.predict_files
+    if method.predict_files:
+        built = click.argument("files", nargs=-1, metavar="[FILE]…")(built)
     for name, text in reversed(list(options.items())):
         built = click.option(_flag(name), name, required=required, help=text)(built)
     return click.command(method.name)(root_option(json_option(built)))
@@ -199,6 +210,24 @@ def predict_command(
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
+
+
+def _of_files(
+    by_signature: Mapping[str, Sequence[str]], files: Sequence[str], given: Mapping[str, str]
+) -> dict[str, str]:
+    """Returns the inputs that files without an option are: those of the signature with as many."""
+    if not files:
+        return {}
+    if given:
+        raise click.UsageError(
+            f"Give files, or options. Received: {', '.join(files)} and "
+            f"{', '.join(map(_flag, given))}"
+        )
+    for names in by_signature.values():
+        if len(names) == len(files):
+            return {name: f"@{file}" for name, file in zip(names, files, strict=True)}
+    counts = " or ".join(str(len(names)) for names in by_signature.values())
+    raise click.UsageError(f"The model takes {counts} files. Received: {len(files)}")
 
 
 def _asked(by_signature: Mapping[str, Mapping[str, str]], given: Mapping[str, str]) -> str:
@@ -213,6 +242,9 @@ def _asked(by_signature: Mapping[str, Mapping[str, str]], given: Mapping[str, st
 
 def _shown(value: Any) -> str:
     if isinstance(value, list):
+        if len(value) > _MOST_NUMBERS and all(isinstance(entry, float) for entry in value):
+            some = ", ".join(_shown(entry) for entry in value[:_MOST_NUMBERS])
+            return f"{some}, … ({len(value)} numbers; --json shows all)"
         entries = [_shown(entry) for entry in value if entry not in ("", -1)]
         separator = ("\n" + " " * 21) if any(" " in entry for entry in entries) else ", "
         return separator.join(entries)

@@ -359,6 +359,7 @@ METHOD = Method(
     samples=digits.sample,
     figures=digits.figures,
     predict_inputs=digits.PREDICT_INPUTS,
+    predict_files=digits.PREDICT_FILES,
     layer_examples=layer_examples,
     tiny={
         "example_gen.limit": 300,

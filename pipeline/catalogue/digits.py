@@ -99,3 +99,5 @@ SOURCES = {
 """Sources of labelled images by name; the first needs no download."""
 
 PREDICT_INPUTS = {"image": "an image: @FILE of JPEG, PNG, GIF or BMP"}
+
+PREDICT_FILES = {"serving_default": ("image",)}

@@ -93,6 +93,8 @@ class Method:
             its help text.
         predict_signatures: the same for further signatures, by signature; which one is asked
             follows from the inputs given.
+        predict_files: inputs that `methodical predict` also takes as names of files without an
+            option, by signature: as many files as a signature has such inputs ask that one.
         layer_examples: returns the `LayerExample`s for the conformance suite.
         tiny: settings for the end-to-end suite (`component.parameter` to value): seconds, not
             minutes.
@@ -125,5 +127,6 @@ class Method:
     figures: Callable[[list[dict[str, Any]]], Mapping[str, str]] | None = None
     predict_inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
     predict_signatures: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
+    predict_files: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     layer_examples: Callable[[], Sequence[Any]] = list
     tiny: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -196,6 +196,7 @@ METHOD = Method(
     samples=digits.sample,
     figures=figures,
     predict_inputs=digits.PREDICT_INPUTS,
+    predict_files=digits.PREDICT_FILES,
     layer_examples=layer_examples,
     tiny={
         "example_gen.limit": 200,

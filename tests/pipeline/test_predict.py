@@ -98,3 +98,81 @@ def test_wrong_inputs_are_said(call, arguments, says):
     result = call(*arguments)
     assert result.exit_code == 2
     assert says in " ".join(result.output.split())
+
+
+def by_files(first, second):
+    bad = tf.equal(second, b"broken")
+    return {
+        "together": tf.strings.join([first, second]),
+        "error": tf.where(bad, "second cannot be read", ""),
+        "numbers": tf.ones([tf.shape(first)[0], 20]),
+    }
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """Calls `predict` of a model that takes one file, or two."""
+    text = tf.TensorSpec([None], tf.string)
+    archive = keras.export.ExportArchive()
+    for name, function, inputs in (
+        ("serving_default", by_user, ["user"]),
+        ("serving_pair", by_files, ["first", "second"]),
+    ):
+        specs = [tf.TensorSpec.from_spec(text, one) for one in inputs]
+        archive.add_endpoint(name, tf.function(function, input_signature=specs))
+    archive.track(tf.Variable(0.0))
+    archive.write_out(str(tmp_path / "serving" / "files" / "1"), verbose=False)
+    for name, content in (("a", "Anna"), ("b", "Berta"), ("c", "broken")):
+        (tmp_path / name).write_text(content)
+
+    def nothing(*arguments):
+        return None
+
+    method = Method(
+        name="files",
+        title="A toy",
+        paper="Nobody (2026)",
+        sources={},
+        analyze=nothing,
+        transform=nothing,
+        fits=nothing,
+        evaluate=nothing,
+        metrics={"total": "a number"},
+        serve=nothing,
+        predict_inputs={"user": "a name"},
+        predict_signatures={"serving_pair": {"first": "a name", "second": "another"}},
+        predict_files={"serving_default": ("user",), "serving_pair": ("first", "second")},
+    )
+    command = predict.predict_command(
+        method, click.option("--root"), click.option("--json", "as_json", is_flag=True)
+    )
+
+    def run(*arguments):
+        places = [str(tmp_path / one) if one in ("a", "b", "c") else one for one in arguments]
+        return click.testing.CliRunner().invoke(command, [*places, "--root", str(tmp_path)])
+
+    return run
+
+
+def test_as_many_files_as_a_signature_takes(ask):
+    assert json.loads(ask("a", "--json").output)["outputs"] == {"answer": "user Anna"}
+    answer = ask("a", "b")
+    assert "AnnaBerta" in answer.output
+    assert "1.0000, … (20 numbers; --json shows all)" in answer.output
+    assert "error" not in answer.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("a", "b", "c"), "The model takes 1 or 2 files. Received: 3"),
+        (("a", "--user", "b"), "Give files, or options."),
+        (("a", "c"), "The model refuses the inputs: second cannot be read"),
+        ((), "Give --user, or --first and --second. Received: none of them"),
+        (("nowhere",), "nowhere cannot be read"),
+    ],
+)
+def test_what_is_refused_of_files(ask, arguments, said):
+    answer = ask(*arguments)
+    assert answer.exit_code == 2
+    assert said in answer.output
