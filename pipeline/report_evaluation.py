@@ -62,6 +62,7 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
             "delta_paper": delta(value, reference, higher, show),
             "last": show(last),
             "delta_last": delta(value, last, higher, show),
+            "measured": {name for name, value in metrics.items() if value is not None},
             "others": {name: number(metrics.get(name)) for name in found.get("metrics") or {}},
         }
 
@@ -98,7 +99,17 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
         "totals": totals,
         "mean_over": (sliced or {}).get("slice"),
         "label": found.get("main_label") or main,
-        "tables": [{"by": ", ".join(by), "rows": rows} for by, rows in tables.items()],
+        "tables": [
+            {"by": ", ".join(by), "rows": rows}
+            for by, rows in tables.items()
+            if any(main in row["measured"] for row in rows)
+        ],
+        "further": [
+            _further(", ".join(by), rows, found.get("metrics") or {})
+            for by, rows in tables.items()
+            if not any(main in row["measured"] for row in rows)
+        ],
+        "rows": [row for rows in tables.values() for row in rows],
         "others": _other_figures(found, main),
         "remarks": _remarks(paper, main),
         "thresholds": found.get("thresholds") or [],
@@ -106,6 +117,14 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
         "baseline_uri": baseline.get("uri"),
         "figures": drawn_figures(artifact, FIGURES),
     }
+
+
+def _further(
+    by: str, rows: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns the table of a kind of slices on which the main metric is not measured."""
+    names = [name for name in metrics if any(name in row["measured"] for row in rows)]
+    return {"by": by, "metrics": names, "rows": rows}
 
 
 def headline(section: Mapping[str, Any]) -> dict[str, Any] | None:

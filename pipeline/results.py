@@ -61,7 +61,7 @@ def markdown(records: Sequence[Record]) -> str:
         of_method = [record for record in records if record["method"] == name]
         parts += ["", f"## {name}: {of_method[0]['title']}", "", *_paper(name)]
         parts += [*_runs(of_method), "", *_metrics(of_method), *_by_slice(of_method)]
-        parts += _training_tables(of_method)
+        parts += [*_further_slices(of_method), *_training_tables(of_method)]
     return "\n".join(parts).rstrip()
 
 
@@ -129,6 +129,8 @@ def _by_slice(records: Sequence[Record]) -> list[str]:
     keys: list[tuple[str, Mapping[str, str]]] = []
     for record in records:
         for entry in record["metrics"].get("slices", []):
+            if not _measures(records, set(entry["slice"]), main):
+                continue
             label = ", ".join(f"{name} {value}" for name, value in entry["slice"].items())
             if label not in rows:
                 rows[label] = []
@@ -160,6 +162,38 @@ def _by_slice(records: Sequence[Record]) -> list[str]:
         lines.append(f"| standard deviation | {' | '.join(cells)} |")
     remarks = dict.fromkeys(figure["remark"] for figure in figures if figure.get("remark"))
     return [*lines, *[f"\n{remark}" for remark in remarks]]
+
+
+def _measures(records: Sequence[Record], names: set[str], metric: str) -> bool:
+    """Returns whether any slice of a kind has a metric."""
+    return any(
+        entry["metrics"].get(metric) is not None
+        for record in records
+        for entry in record["metrics"].get("slices", [])
+        if set(entry["slice"]) == names
+    )
+
+
+def _further_slices(records: Sequence[Record]) -> list[str]:
+    """Returns for each run the slices on which the main metric is not measured, by what is."""
+    main = records[-1]["metrics"].get("main", "")
+    lines: list[str] = []
+    for number, record in enumerate(records, 1):
+        entries = record["metrics"].get("slices", [])
+        for kind in dict.fromkeys(tuple(entry["slice"]) for entry in entries):
+            if _measures(records, set(kind), main):
+                continue
+            rows = [entry for entry in entries if tuple(entry["slice"]) == kind]
+            names = [name for name in rows[0]["metrics"] if _measures([record], set(kind), name)]
+            lines += ["", f"Run {number}, by {', '.join(kind)}:", ""]
+            lines += [
+                f"| {', '.join(kind)} | {' | '.join(names)} |",
+                "|---" * (len(names) + 1) + "|",
+            ]
+            for row in rows:
+                cells = [_number(row["metrics"].get(name)) for name in names]
+                lines.append(f"| {', '.join(row['slice'].values())} | {' | '.join(cells)} |")
+    return lines
 
 
 def _metrics(records: Sequence[Record]) -> list[str]:

@@ -724,6 +724,21 @@ def test_slices_in_natural_order(tmp_path):
     assert rows[0]["value"] == "0.406"
 
 
+def test_slices_without_the_main_metric_have_a_table_of_their_own(world):
+    path = os.path.join(world.root, world.stages[6]["outputs"]["evaluation"], "evaluation.json")
+    with open(path) as reader:
+        found = json.load(reader)
+    found["metrics"]["worse"] = 0.3125
+    found["slices"] += [{"slice": {"quality": "10"}, "count": 1, "metrics": {"worse": 0.4375}}]
+    with open(path, "w") as writer:
+        json.dump(found, writer)
+    section = report_evaluation.evaluation(Outputs(world.run, world.root), None)
+    assert [table["by"] for table in section["tables"]] == ["task"]
+    (further,) = section["further"]
+    assert (further["by"], further["metrics"]) == ("quality", ["worse"])
+    assert "By quality. quality worse quality 10 0.438" in plain_text(rendered(world))
+
+
 def test_rows_past_the_limit_are_not_read(world, monkeypatch):
     monkeypatch.setattr(report_wrong_answers, "ROWS", 8)
     assert "2 of the first 8 evaluated examples (25.0 %)" in plain_text(rendered(world))

@@ -69,6 +69,22 @@ def test_all_metrics_and_the_tables_of_the_training(record):
     assert "| a | 15,000 |" in lines
 
 
+def test_slices_without_the_main_metric_have_tables_of_their_own(record):
+    record["metrics"]["slices"] += [
+        {"slice": {"quality": "10"}, "count": 1, "metrics": {"accuracy": None, "worse": 0.25}},
+        {"slice": {"quality": "90"}, "count": 1, "metrics": {"accuracy": None, "worse": 0.5}},
+    ]
+    lines = results.markdown([record, record]).splitlines()
+    start = lines.index("Run 2, by quality:")
+    assert lines[start + 2 : start + 6] == [
+        "| quality | worse |",
+        "|---|---|",
+        "| 10 | 0.250 |",
+        "| 90 | 0.500 |",
+    ]
+    assert not any("quality 10" in line for line in lines)
+
+
 def test_collect_leaves_out_repeats_and_runs_without_metrics(toy):
     toy.run()
     toy.run()
