@@ -46,6 +46,7 @@ def measured(run: dict) -> dict:
 
 
 every_method = pytest.mark.parametrize("method", METHODS, ids=[m.name for m in METHODS])
+first_method = pytest.mark.parametrize("method", METHODS[:1], ids=[METHODS[0].name])
 
 
 @every_method
@@ -95,7 +96,7 @@ def test_the_same_again_is_cached_and_one_parameter_runs_only_what_hangs_on_it(
     assert (line.root / "serving" / method.name / "2").is_dir() == (stages == STAGES)
 
 
-@every_method
+@first_method
 def test_an_altered_artifact_is_found_and_rebuilt(finished, command_line, method):
     line, first = finished(method)
     line = command_line("altered", copy_of=line.root)
@@ -232,7 +233,7 @@ def test_bad_records_are_counted_and_too_many_stop_the_run(method, tmp_path):
             assert 0 < counters["bad_records"] < counters["examples"]
 
 
-@every_method
+@first_method
 def test_two_runs_on_one_root_exclude_one_another(finished, command_line, method):
     line, _ = finished(method)
     line = command_line("two", copy_of=line.root)
