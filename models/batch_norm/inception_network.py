@@ -2,8 +2,8 @@
 
 import keras
 
+from ..local_response_normalization import LocalResponseNormalization
 from .batch_normalization import BatchNormalization
-from .local_response_normalization import LocalResponseNormalization
 
 _POOLED_LEAST = 8
 

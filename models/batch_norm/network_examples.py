@@ -4,8 +4,8 @@ import keras
 import numpy as np
 
 from ..example import LayerExample
+from ..local_response_normalization import LocalResponseNormalization
 from .inception_network import inception_network
-from .local_response_normalization import LocalResponseNormalization
 from .sigmoid_network import sigmoid_network
 
 CLASSES = 3

@@ -43,10 +43,17 @@ def _nmf_parts() -> Method:
     return METHOD
 
 
+def _facenet() -> Method:
+    from .facenet import METHOD
+
+    return METHOD
+
+
 _METHODS: dict[str, Callable[[], Method]] = {
     "babi": _babi,
     "batch-norm": _batch_norm,
     "batch-norm-inception": _batch_norm_inception,
+    "facenet": _facenet,
     "nmf": _nmf,
     "nmf-parts": _nmf_parts,
 }

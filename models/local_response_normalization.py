@@ -1,4 +1,4 @@
-"""Local response normalization, which batch normalization makes superfluous."""
+"""Local response normalization, which networks had before batch normalization."""
 
 import keras
 from keras import ops
@@ -11,7 +11,8 @@ class LocalResponseNormalization(keras.layers.Layer):
     `y_c = x_c / (bias + α/n · Σ_{c'} x_{c'}²)^β`, the sum over the `n = size` feature maps around
     `c` (fewer at the ends). Krizhevsky et al. 2012, section 3.3, with α divided by the window's
     size. The Inception network that Ioffe & Szegedy 2015 (arXiv 1502.03167) compare with has it;
-    section 4.2.1 removes it where there is batch normalization.
+    section 4.2.1 removes it where there is batch normalization. FaceNet's networks (Schroff et al.
+    2015, arXiv 1503.03832, Tables 1 and 2) have it as "rnorm" and "norm".
 
     Example:
 

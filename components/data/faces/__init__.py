@@ -1,0 +1,1 @@
+"""Faces with identities: simulator, readers, Beam transforms, parsing, evaluation and serving."""

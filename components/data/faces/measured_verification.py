@@ -1,0 +1,99 @@
+"""Verification measured during training, on pairs of a split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from ....models.facenet.verification import val_at_far, verify
+from ...transformed import TransformedData
+from . import parsing
+from .embedding import compile_embedding
+from .paired_images import PairedImages, drawn_images
+
+
+def verification_accuracy(
+    model: keras.Model,
+    data: TransformedData,
+    split: str,
+    pairs: int = 1000,
+    seed: int = 0,
+    far: float = 1e-3,
+) -> dict[str, float]:
+    """Returns `accuracy` and `val` of a model on pairs that are drawn of a split.
+
+    Args:
+        model: from float32 images `(B, H, W, C)` in [0, 1] to embeddings `(B, D)`.
+        data: transformed examples.
+        split: string.
+        pairs: integer. The number of pairs, half of them of the same person where there are so
+            many.
+        seed: integer, of the draw.
+        far: float. The false accept rate at which `val` is measured.
+
+    Returns:
+        A dict: `accuracy`, mean over ten folds with the threshold chosen on the others; `val`, the
+        share of the pairs of the same person that is accepted at the false accept rate.
+    """
+    embed = compile_embedding(model, parsing.image_shape(data))
+    return _measured(drawn_images(data, split, pairs, seed), embed, far)
+
+
+class MeasuredVerification(keras.callbacks.Callback):
+    """Measures verification at the end of each epoch and logs `<prefix>_accuracy`, `<prefix>_val`.
+
+    The pairs are drawn once, when training begins, and their images stay in memory as uint8.
+
+    Where the logs choose a fit's best epoch without other validation data, they must not begin with
+    `val_`: the Trainer then takes the training loss in their place.
+
+    Args:
+        data: transformed examples.
+        split: string.
+        pairs: integer. The number of pairs.
+        seed: integer, of the draw.
+        far: float. The false accept rate at which `val` is measured.
+        prefix: string. What the names of the logs begin with.
+    """
+
+    def __init__(
+        self,
+        data: TransformedData,
+        split: str = "eval",
+        pairs: int = 1000,
+        seed: int = 0,
+        far: float = 1e-3,
+        prefix: str = "val",
+    ):
+        super().__init__()
+        self.data = data
+        self.split = split
+        self.pairs = pairs
+        self.seed = seed
+        self.far = far
+        self.prefix = prefix
+        self._drawn: PairedImages | None = None
+        self._embed: Any = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Draws the pairs."""
+        if self._drawn is None:
+            self._drawn = drawn_images(self.data, self.split, self.pairs, self.seed)
+        self._embed = compile_embedding(self.model, parsing.image_shape(self.data))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Adds the measures to the logs."""
+        # After a kill the Trainer tells of the epochs that are done, with what was measured then.
+        if logs is None or f"{self.prefix}_accuracy" in logs:
+            return
+        found = _measured(self._drawn, self._embed, self.far)
+        logs.update({f"{self.prefix}_{name}": value for name, value in found.items()})
+
+
+def _measured(drawn: PairedImages, embed: Any, far: float) -> dict[str, float]:
+    distances, pairs = drawn.distances(embed), drawn.pairs
+    return {
+        "accuracy": verify(distances, pairs.same, pairs.folds).accuracy,
+        "val": val_at_far(distances, pairs.same, far).val,
+    }

@@ -1,0 +1,358 @@
+"""Transformed faces to the tensors of a model, with `tf.data`.
+
+Dimensions: N images of a split, B batch, H height, W width, C channels, P identities in a batch and
+K images of each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from ...transformed import TransformedData
+from .identity_batches import IdentityBatches
+
+MOST_IN_MEMORY = 512 * 2**20
+"""Balanced batches of a split of more bytes are read from its files in each pass."""
+
+_SHUFFLED_BYTES = 64 * 2**20
+_PARSED_AT_ONCE = 1024
+_FILES_AT_ONCE = 8
+
+Pairs = list[list[tuple[bytes, int]]]
+"""For each image of a batch the ids of its partners with the pairs' folds."""
+
+
+class VerificationPairs(NamedTuple):
+    """The verification pairs of a split, Q of them.
+
+    Args:
+        first: int64 array `(Q,)`, places of images in file order.
+        second: int64 array `(Q,)`, places of other images.
+        same: bool array `(Q,)`, whether the two are the same person.
+        folds: int64 array `(Q,)`, from 0.
+        lost: number of pairs one of whose images is not there, for it could not be used.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    same: np.ndarray
+    folds: np.ndarray
+    lost: int
+
+
+def image_shape(data: TransformedData) -> tuple[int, int, int]:
+    """Returns height, width and channels of the images."""
+    height, width, channels = (int(line) for line in data.asset("image_shape"))
+    return height, width, channels
+
+
+def identities(data: TransformedData) -> list[str]:
+    """Returns the names of the training identities; a label is the index of its identity."""
+    return data.asset("identities")
+
+
+def count(data: TransformedData, split: str) -> int:
+    """Returns the number of images of a split, 0 if there is no such split."""
+    return data.splits.get(split, 0)
+
+
+def array(data: TransformedData, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Reads a split into memory.
+
+    Returns:
+        Images, uint8 `(N, H, W, C)`, identities and ids, object arrays of bytes `(N,)`, in file
+        order. Images of one identity lie together.
+    """
+    size = count(data, split)
+    images = np.zeros((size, *image_shape(data)), np.uint8)
+    names, ids = np.empty(size, object), np.empty(size, object)
+    read = 0
+    for some, their_names, their_ids, _ in parsed(data, split, _PARSED_AT_ONCE):
+        part = slice(read, read + len(some))
+        images[part], names[part], ids[part] = some, their_names, their_ids
+        read += len(some)
+    return images, names, ids
+
+
+def parsed(
+    data: TransformedData, split: str, batch_size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, Pairs]]:
+    """Yields batches in file order.
+
+    Yields:
+        uint8 images `(B, H, W, C)`; identities and ids, object arrays of bytes `(B,)`; for each
+        image a list of `(id of the partner, fold)` of the verification pairs whose first image it
+        is: each pair is there once.
+    """
+    shape = image_shape(data)
+    for batch in data.serialized(split).batch(batch_size):
+        features = tf.io.parse_example(
+            batch,
+            {
+                **_PIXELS,
+                **_NAMES,
+                "partners": tf.io.RaggedFeature(tf.string),
+                "folds": tf.io.RaggedFeature(tf.int64),
+            },
+        )
+        pairs = [
+            list(zip(partners, folds, strict=True))
+            for partners, folds in zip(
+                features["partners"].to_list(), features["folds"].to_list(), strict=True
+            )
+        ]
+        names, ids = features["identity"].numpy(), features["id"].numpy()
+        yield _images(features["pixels"], shape).numpy(), names, ids, pairs
+
+
+def verification_pairs(data: TransformedData, split: str) -> VerificationPairs:
+    """Returns the verification pairs of a split, in the order of their folds and first images."""
+    places: dict[bytes, int] = {}
+    names: list[bytes] = []
+    wanted = []
+    for batch in data.serialized(split).batch(_PARSED_AT_ONCE):
+        features = tf.io.parse_example(
+            batch,
+            {
+                **_NAMES,
+                "partners": tf.io.RaggedFeature(tf.string),
+                "folds": tf.io.RaggedFeature(tf.int64),
+            },
+        )
+        for name, one, partners, folds in zip(
+            features["identity"].numpy(),
+            features["id"].numpy(),
+            features["partners"].to_list(),
+            features["folds"].to_list(),
+            strict=True,
+        ):
+            place = places[one] = len(names)
+            names.append(name)
+            wanted += [(fold, place, other) for other, fold in zip(partners, folds, strict=True)]
+    wanted.sort()
+    there = [(first, places[one], fold) for fold, first, one in wanted if one in places]
+    first, second, folds = np.array(there, np.int64).reshape(-1, 3).T
+    people = np.array(names, object)
+    same = (people[first] == people[second]).astype(bool)
+    return VerificationPairs(first, second, same, folds, len(wanted) - len(there))
+
+
+def balanced_batches(
+    data: TransformedData,
+    split: str,
+    identities: int,
+    images: int,
+    seed: int = 0,
+    singles: int = 0,
+    repeat: bool = True,
+    most_in_memory: int = MOST_IN_MEMORY,
+) -> tf.data.Dataset:
+    """Returns batches of P identities with K images of each, see `IdentityBatches`.
+
+    A split of up to `most_in_memory` bytes of pixels is held in memory as uint8, and the identities
+    of a pass come in an order that is drawn uniformly from all orders. Of a larger one only the
+    identities' indices are held: each pass reads the files as streams, several at a time and in
+    random order, keeps what was drawn, and mixes identities in a buffer of 64 MiB. What is drawn in
+    a pass is the same in both ways.
+
+    Args:
+        data: transformed examples.
+        split: string.
+        identities: integer, P.
+        images: integer, K.
+        seed: integer. Each pass has an order of its own, which depends on the seed and the number
+            of the pass; each iteration over the returned dataset begins with the first pass.
+        singles: integer, S. That many images of identities with one image are added to the end of
+            each batch: negatives.
+        repeat: boolean. Whether the passes go on without end; else there is one.
+        most_in_memory: integer. In bytes of pixels.
+
+    Returns:
+        A `tf.data.Dataset` of float32 images `(P·K + S, H, W, C)` in [0, 1] and int32 labels
+        `(P·K + S,)`: those of the examples in the split `train`, numbers of the split's own
+        identities in others.
+
+    Raises:
+        ValueError: the split does not have the images for one batch.
+    """
+    shape = image_shape(data)
+    index = _index(data, split)
+    draws = IdentityBatches(index.indices, identities, images, singles, seed)
+    if len(index.indices) * math.prod(shape) <= most_in_memory:
+        passes = _gathered(data, split, draws)
+    else:
+        passes = _streamed(data, split, draws, index)
+    dataset = (passes if repeat else passes.take(1)).flat_map(lambda batches: batches)
+    labels = tf.constant(index.labels)
+    size = identities * images + singles
+    dataset = dataset.map(
+        lambda pixels, chosen: (
+            to_floats(tf.ensure_shape(pixels, [size, *shape])),
+            tf.ensure_shape(tf.gather(labels, chosen), [size]),
+        ),
+        num_parallel_calls=2,
+        deterministic=True,
+    )
+    if not repeat:
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(draws.batches_per_pass))
+    return dataset.prefetch(2)
+
+
+def to_floats(pixels: tf.Tensor) -> tf.Tensor:
+    """Returns uint8 pixels as float32 in [0, 1], what models take."""
+    return tf.cast(pixels, tf.float32) / 255.0
+
+
+_PIXELS = {"pixels": tf.io.FixedLenFeature([], tf.string)}
+_NAMES = {
+    "identity": tf.io.FixedLenFeature([], tf.string),
+    "id": tf.io.FixedLenFeature([], tf.string),
+}
+
+
+def _images(pixels: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
+    return tf.reshape(tf.io.decode_raw(pixels, tf.uint8), [-1, *shape])
+
+
+class _Index(NamedTuple):
+    """Whose the images of a split are.
+
+    Args:
+        indices: int64 array `(N,)`, the index of each image's identity.
+        labels: int32 array `(I,)`, the label of each identity.
+        files: paths.
+        sizes: number of images in each file.
+    """
+
+    indices: np.ndarray
+    labels: np.ndarray
+    files: list[str]
+    sizes: list[int]
+
+
+def _index(data: TransformedData, split: str) -> _Index:
+    features = {
+        "identity": tf.io.FixedLenFeature([], tf.string),
+        "label": tf.io.FixedLenFeature([], tf.int64),
+    }
+    found: dict[bytes, int] = {}
+    indices: list[int] = []
+    labels: list[int] = []
+    sizes: list[int] = []
+    files = data.transformed.files(split) if count(data, split) else []
+    for path in files:
+        before = len(indices)
+        for batch in _records(path).batch(_PARSED_AT_ONCE):
+            batch = tf.io.parse_example(batch, features)
+            for name, label in zip(batch["identity"].numpy(), batch["label"].numpy(), strict=True):
+                index = found.setdefault(name, len(found))
+                if index == len(labels):
+                    labels.append(label if label >= 0 else index)
+                indices.append(index)
+        sizes.append(len(indices) - before)
+    return _Index(np.array(indices, np.int64), np.array(labels, np.int32), files, sizes)
+
+
+def _records(path: str | tf.Tensor) -> tf.data.Dataset:
+    return tf.data.TFRecordDataset(path, compression_type="GZIP")
+
+
+def _gathered(data: TransformedData, split: str, draws: IdentityBatches) -> tf.data.Dataset:
+    """Returns the passes, of images that are held in memory."""
+    with tf.device("CPU:0"):
+        images = tf.constant(array(data, split)[0])
+        indices = tf.constant(draws.indices)
+    size = draws.identities * draws.images
+    places = tf.TensorSpec([None], tf.int64)
+
+    def batches(chosen: tf.Tensor, lonely: tf.Tensor) -> tf.data.Dataset:
+        several = tf.data.Dataset.from_tensors(chosen).rebatch(size, drop_remainder=True)
+        alone = tf.data.Dataset.from_tensors(lonely)
+        return _with_singles(several, alone, draws.singles)
+
+    # Images are passed by reference: what a function captures eagerly is not copied into its graph.
+    return tf.data.Dataset.from_generator(draws.passes, output_signature=(places, places)).map(
+        lambda chosen, lonely: batches(chosen, lonely).map(
+            lambda some: (tf.gather(images, some), tf.gather(indices, some))
+        )
+    )
+
+
+def _streamed(
+    data: TransformedData, split: str, draws: IdentityBatches, index: _Index
+) -> tf.data.Dataset:
+    """Returns the passes, of images that are read from their files."""
+    shape = image_shape(data)
+    size = draws.identities * draws.images
+    files = tf.constant(index.files)
+    starts = tf.constant(np.concatenate([[0], np.cumsum(index.sizes)[:-1]]), tf.int64)
+    indices, counts = tf.constant(draws.indices), tf.constant(draws.counts, tf.int64)
+    buffer = max(draws.identities, _SHUFFLED_BYTES // (draws.images * math.prod(shape)))
+
+    def groups(taken: tf.Tensor, order: tf.Tensor, most: int) -> tf.data.Dataset:
+        """Returns what was taken, by identities: images of one lie together in a file."""
+
+        def of_file(file: tf.Tensor) -> tf.data.Dataset:
+            return (
+                _records(files[file])
+                .enumerate(starts[file])
+                .filter(lambda place, _: taken[place])
+                .map(lambda place, serialized: (serialized, indices[place]))
+                .group_by_window(
+                    lambda _, identity: identity,
+                    lambda _, window: window.batch(most),
+                    window_size_func=lambda identity: tf.minimum(
+                        tf.constant(most, tf.int64), counts[identity]
+                    ),
+                )
+            )
+
+        return tf.data.Dataset.from_tensor_slices(order).interleave(
+            of_file, cycle_length=_FILES_AT_ONCE
+        )
+
+    def batches(
+        taken: tf.Tensor, lonely: tf.Tensor, order: tf.Tensor, seed: tf.Tensor
+    ) -> tf.data.Dataset:
+        several = groups(taken, order, draws.images).shuffle(buffer, seed=seed)
+        several = several.rebatch(size, drop_remainder=True)
+        if draws.singles:
+            alone = groups(lonely, order, 1).shuffle(buffer * draws.images, seed=seed)
+            several = _with_singles(several, alone, draws.singles)
+        return several.map(
+            lambda serialized, some: (
+                _images(tf.io.parse_example(serialized, _PIXELS)["pixels"], shape),
+                some,
+            )
+        )
+
+    def passes() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, int]]:
+        for number, drawn in enumerate(draws.passes()):
+            masks = np.zeros((2, len(draws.indices)), bool)
+            for mask, places in zip(masks, drawn, strict=True):
+                mask[places] = True
+            random = np.random.default_rng([draws.seed, number, 1])
+            yield *masks, random.permutation(len(index.files)), int(random.integers(2**31))
+
+    mask = tf.TensorSpec([None], tf.bool)
+    spec = (mask, mask, tf.TensorSpec([None], tf.int64), tf.TensorSpec([], tf.int64))
+    return tf.data.Dataset.from_generator(passes, output_signature=spec).map(batches)
+
+
+def _with_singles(
+    several: tf.data.Dataset, alone: tf.data.Dataset, singles: int
+) -> tf.data.Dataset:
+    """Adds singles to the end of each batch."""
+    if not singles:
+        return several
+    alone = alone.rebatch(singles, drop_remainder=True).repeat()
+    return tf.data.Dataset.zip(several, alone).map(
+        lambda one, other: tf.nest.map_structure(
+            lambda *parts: tf.concat(parts, axis=0), one, other
+        )
+    )

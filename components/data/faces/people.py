@@ -1,0 +1,222 @@
+"""Finds the images of people in a folder or .zip: `<Name>/<image>` or `<split>/<Name>/<image>`."""
+
+from __future__ import annotations
+
+import collections
+import csv
+import io
+import math
+import zipfile
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from ... import filesystem
+from ...component import BadDataError
+from ...records import BadRecord
+from ..digits import folders
+from . import pairs_file
+from .options import FolderOptions
+from .pairs import held_out
+
+_LISTS = (".txt", ".csv", ".md")
+
+
+class FaceFile(NamedTuple):
+    """An image of a person in a folder or archive.
+
+    Args:
+        path: in the folder or archive, with `/`.
+        split: `""` where the identity's hash chooses between training and evaluation.
+        identity: name of the person, the folder's.
+        id: the person's folder and the file's name without its ending.
+        eyes: four numbers, or none.
+    """
+
+    path: str
+    split: str
+    identity: str
+    id: str
+    eyes: tuple[float, ...] = ()
+
+
+class People(NamedTuple):
+    """What is in a folder or archive.
+
+    Args:
+        images: `FaceFile`s, those of a person one after another.
+        bad: what cannot be used.
+        pairs: those of the pairs file, or `None` where pairs are to be drawn.
+    """
+
+    images: list[FaceFile]
+    bad: list[BadRecord]
+    pairs: list[pairs_file.VerificationPair] | None
+
+
+def find_people(parameters: FolderOptions, data: str) -> People:
+    """Lists the images of people and says in which split they are.
+
+    - With a pairs file the people whom it names are in the split `test`.
+    - Where folders around the people are splits, people are in these: `test` stays `test`,
+      `validation` and its like become `eval`.
+    - Without either, a hash puts a part of the people into `test`.
+
+    A file whose ending is that of a text (`.txt`, `.csv`, `.md`) is no image and is passed over.
+
+    Args:
+        parameters: `FolderOptions`.
+        data: string. A folder or a .zip file.
+
+    Raises:
+        BadDataError: there are no images in folders of people, a person is in two splits, or the
+            pairs file or the eyes cannot be read or name images that are not there.
+    """
+    listed, bad = folders.find_images(data)
+    listed = [one for one in listed if not one.path.lower().endswith(_LISTS)]
+    bad = [one for one in bad if not one.position.lower().endswith(_LISTS)]
+    _check_splits(listed, data)
+    source = folders.source_name(data)
+    files: dict[str, FaceFile] = {}
+    for one in listed:
+        stem = one.path.rpartition("/")[2].rpartition(".")
+        name = f"{one.label}/{stem[0] or stem[2]}"
+        if name in files:
+            reason = f"An image must have a name of its own without the ending. Received: {name}"
+            bad.append(BadRecord(source, one.path, f"{reason}, as {files[name].path} has"))
+        else:
+            files[name] = FaceFile(one.path, one.split, one.label, name)
+    pairs = None
+    test: set[str] = set()
+    if parameters.pairs_file:
+        text = _read_beside(data, parameters.pairs_file, "pairs_file")
+        pairs = pairs_file.parse(text, parameters.pairs_file)
+        pairs_file.check_images(pairs, files, parameters.pairs_file)
+        test = {person for pair in pairs for person in pair.identities}
+    elif not any(one.split == "test" for one in files.values()):
+        test = held_out({one.identity for one in files.values()}, parameters)
+    eyes, more = _eyes(parameters, data, files)
+    images = [
+        one._replace(split="test" if one.identity in test else one.split, eyes=eyes.get(one.id, ()))
+        for one in files.values()
+    ]
+    kept = test if pairs is not None else set()
+    return People(limited(images, parameters.limit, kept), bad + more, pairs)
+
+
+def limited(
+    images: Sequence[FaceFile], limit: int, kept: Collection[str] = frozenset()
+) -> list[FaceFile]:
+    """Returns about `limit` images of each split, of whole people, taken by name.
+
+    Args:
+        images: `FaceFile`s.
+        limit: integer, 0 for all.
+        kept: people all of whose images are taken whatever the limit.
+    """
+    if not limit:
+        return list(images)
+    counts = collections.Counter((one.identity not in kept, one.identity) for one in images)
+    split_of = {one.identity: one.split for one in images}
+    taken: collections.Counter[str] = collections.Counter()
+    chosen = set()
+    for (_, name), count in sorted(counts.items()):
+        if name in kept or taken[split_of[name]] < limit:
+            chosen.add(name)
+            taken[split_of[name]] += count
+    return [one for one in images if one.identity in chosen]
+
+
+def _check_splits(listed: Iterable[folders.ImageFile], data: str) -> None:
+    splits: dict[str, str] = {}
+    for one in listed:
+        other = splits.setdefault(one.label, one.split)
+        if other != one.split:
+            raise BadDataError(
+                "A person must be in one split, or the measures would be of known people. "
+                f"Received: {data}, where {one.label!r} is in {other or 'train'!r} and in "
+                f"{one.split or 'train'!r}"
+            )
+
+
+def _read_beside(data: str, name: str, option: str) -> str:
+    """Reads a text that lies in a folder or archive of images, beside it, or anywhere."""
+    if folders.is_archive(data):
+        with filesystem.open_file(data, "rb") as raw, zipfile.ZipFile(raw) as archive:
+            if name in archive.namelist():
+                return _text(archive.read(name), name, option)
+        folder = data.replace("\\", "/").rpartition("/")[0]
+    else:
+        folder = data
+    above = folder.replace("\\", "/").rstrip("/").rpartition("/")[0]
+    for path in (filesystem.join(folder or ".", name), filesystem.join(above or ".", name), name):
+        if filesystem.exists(path):
+            with filesystem.open_file(path, "rb") as reader:
+                return _text(reader.read(), name, option)
+    raise BadDataError(
+        f"--set example_gen.{option} must name a file in the data, beside it, or by its path. "
+        f"Received: {name!r}, with --data-dir {data}"
+    )
+
+
+def _text(content: bytes, name: str, option: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadDataError(
+            f"--set example_gen.{option} must name a text in UTF-8. Received: {name}: {error}"
+        ) from error
+
+
+def _eyes(
+    parameters: FolderOptions, data: str, files: dict[str, FaceFile]
+) -> tuple[dict[str, tuple[float, ...]], list[BadRecord]]:
+    """Reads the eyes of images; lines that cannot be used are bad records."""
+    if not parameters.eyes:
+        return {}, []
+    found: dict[str, tuple[float, ...]] = {}
+    bad = []
+    text = _read_beside(data, parameters.eyes, "eyes")
+    for number, row in _rows(text):
+        reason = _eyes_problem(row, number, files, found)
+        if reason == "header":
+            continue
+        if reason:
+            bad.append(BadRecord(parameters.eyes, f"line {number}", reason))
+        else:
+            found[row[0]] = tuple(map(float, row[1:]))
+    if not found:
+        raise BadDataError(
+            "The file of the eyes must have lines id,lx,ly,rx,ry with ids of images, as "
+            f"{next(iter(files), 'Name/Name_0001')}. Received: {parameters.eyes} with none"
+        )
+    return found, bad
+
+
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    for number, row in enumerate(csv.reader(io.StringIO(text)), 1):
+        cells = [cell.strip() for cell in row]
+        if any(cells):
+            yield number, cells
+
+
+def _eyes_problem(
+    row: list[str], number: int, files: dict[str, FaceFile], found: dict[str, tuple[float, ...]]
+) -> str:
+    try:
+        values = [float(cell) for cell in row[1:]]
+    except ValueError:
+        values = []
+        if number == 1 and row[0] not in files:
+            return "header"
+    if len(values) != 4 or not all(map(math.isfinite, values)):
+        return f"A line of the eyes must be id,lx,ly,rx,ry. Received: {','.join(row)[:80]!r}"
+    if values[0] >= values[2]:
+        return (
+            "The eyes must be the one at the image's left and then the one at its right. "
+            f"Received: {','.join(row)[:80]!r}"
+        )
+    if row[0] not in files:
+        return f"The eyes must be those of an image of the data. Received: {row[0]!r}"
+    if row[0] in found:
+        return f"The eyes of an image must be there once. Received: {row[0]!r} again"
+    return ""

@@ -1,0 +1,231 @@
+"""Beam transforms that read faces: drawn ones, folders of people, prepared data sets."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import apache_beam as beam
+
+from ... import filesystem
+from ...records import BadRecord, Record
+from ..digits.folders import is_archive, source_name
+from . import examples, people, simulator
+from .options import CheckOptions, FolderOptions, LfwOptions, PairOptions, SimulatorOptions
+from .pairs import DrawPairs, Partners, held_out
+from .pairs_file import VerificationPair, by_first_image
+
+IMAGES_PER_ELEMENT = 200
+"""Image files that one Beam element reads: few fat elements cost less than many small ones."""
+
+MOST_BYTES = 1 << 26
+"""A larger file is no image that can be used."""
+
+
+class Simulate(beam.PTransform):
+    """Drawn faces as `Record`s; a part of the people is the split `test`, with drawn pairs.
+
+    Args:
+        parameters: `SimulatorOptions`.
+    """
+
+    def __init__(self, parameters: SimulatorOptions):
+        super().__init__()
+        self.parameters = parameters
+
+    def expand(self, root: beam.Pipeline) -> beam.PCollection:
+        """Draws the images of some people an element."""
+        images = simulated_images(self.parameters)
+        partners = _partners(root, images, None, self.parameters)
+        splits = {one.identity: one.split for one in images}
+        numbers = [
+            number
+            for number in range(self.parameters.identities)
+            if simulator.identity_name(number) in splits
+        ]
+        size = max(1, IMAGES_PER_ELEMENT // self.parameters.images)
+        parts = [numbers[first : first + size] for first in range(0, len(numbers), size)]
+        return (
+            root
+            | "People" >> beam.Create(parts, reshuffle=True)
+            | "DrawFaces"
+            >> beam.FlatMap(
+                _simulated_records, beam.pvalue.AsDict(partners), splits, self.parameters
+            )
+        )
+
+
+class ReadFolder(beam.PTransform):
+    """Images of a folder or .zip as `Record`s with the files' own bytes, and `BadRecord`s.
+
+    A folder is a person; see `people.find_people` for splits, `examples.problem` for the checks.
+
+    Args:
+        parameters: `FolderOptions`.
+        data_dir: folder or .zip file.
+
+    Raises:
+        BadDataError: see `people.find_people` and, once the pipeline runs, `pairs.draw_pairs`.
+    """
+
+    def __init__(self, parameters: FolderOptions, data_dir: str):
+        super().__init__()
+        self.parameters = parameters
+        self.data = data_dir
+        self.people = people.find_people(parameters, data_dir)
+
+    def expand(self, root: beam.Pipeline) -> beam.PCollection:
+        """Reads and decodes some files an element."""
+        files = [*self.people.images, *self.people.bad]
+        parts = [
+            tuple(files[first : first + IMAGES_PER_ELEMENT])
+            for first in range(0, len(files), IMAGES_PER_ELEMENT)
+        ]
+        partners = _partners(root, self.people.images, self.people.pairs, self.parameters)
+        return (
+            root
+            | "FaceFiles" >> beam.Create(parts, reshuffle=True)
+            | "ReadFaceFiles"
+            >> beam.ParDo(_ReadFaceFiles(self.data, self.parameters), beam.pvalue.AsDict(partners))
+        )
+
+
+class ReadLfw(beam.PTransform):
+    """Images of a prepared TFDS data set of faces as `Record`s, and `BadRecord`s.
+
+    Args:
+        parameters: `LfwOptions`.
+        data_dir: folder of TFDS.
+
+    Raises:
+        BadDataError: see `prepared.PreparedFaces` and, once the pipeline runs, `pairs.draw_pairs`.
+    """
+
+    def __init__(self, parameters: LfwOptions, data_dir: str):
+        super().__init__()
+        from . import prepared
+
+        self.parameters = parameters
+        self.dataset = prepared.PreparedFaces(parameters, data_dir)
+
+    def expand(self, root: beam.Pipeline) -> beam.PCollection:
+        """Reads each split with `tfds.beam.ReadFromTFDS`."""
+        from . import prepared
+
+        partners = _partners(root, self.dataset.chosen, self.dataset.pairs, self.parameters)
+        files = {one.path: one for one in self.dataset.chosen}
+        read = [root | f"Read-{split}" >> self.dataset.read(split) for split in self.dataset.splits]
+        return (
+            read
+            | "Splits" >> beam.Flatten()
+            | "ToRecords"
+            >> beam.FlatMap(prepared.records, beam.pvalue.AsDict(partners), files, self.parameters)
+        )
+
+
+def simulated_images(parameters: SimulatorOptions) -> list[people.FaceFile]:
+    """Returns the names and splits of the images that are drawn; they have no path."""
+    names = [simulator.identity_name(number) for number in range(parameters.identities)]
+    test = held_out(names, parameters)
+    images = [
+        people.FaceFile("", "test" if name in test else "", name, simulator.image_id(number, image))
+        for number, name in enumerate(names)
+        for image in range(parameters.images)
+    ]
+    return people.limited(images, parameters.limit)
+
+
+def _partners(
+    root: Any,
+    images: Iterable[people.FaceFile],
+    pairs: Iterable[VerificationPair] | None,
+    parameters: PairOptions,
+) -> beam.PCollection:
+    """Returns partners by id: of the pairs that a file gives, or else of drawn ones."""
+    if pairs is not None:
+        return root | "Pairs" >> beam.Create(list(by_first_image(pairs).items()))
+    names = [(one.identity, one.id) for one in images if one.split == "test"]
+    return root | "TestImages" >> beam.Create(names) | "Pairs" >> DrawPairs(parameters)
+
+
+def _simulated_records(
+    numbers: Iterable[int],
+    partners: Mapping[str, Partners],
+    splits: Mapping[str, str],
+    parameters: SimulatorOptions,
+) -> Iterator[Record]:
+    for number in numbers:
+        identity = simulator.identity_name(number)
+        for face in simulator.simulate_identity(parameters, number):
+            yield examples.to_record(
+                face.image,
+                identity,
+                face.id,
+                splits[identity],
+                "simulator",
+                face.eyes,
+                partners=partners.get(face.id),
+            )
+
+
+class _ReadFaceFiles(beam.DoFn):
+    """Reads `FaceFile`s of a folder or an archive, which is opened once a worker."""
+
+    def __init__(self, data: str, parameters: CheckOptions):
+        super().__init__()
+        self._data = data
+        self._parameters = parameters
+        self._archive: zipfile.ZipFile | None = None
+
+    def teardown(self) -> None:
+        if self._archive is not None:
+            self._archive.close()
+            self._archive = None
+
+    def process(
+        self, element: Iterable[people.FaceFile | BadRecord], partners: Mapping[str, Partners]
+    ) -> Iterator[Record | BadRecord]:
+        source = source_name(self._data)
+        for file in element:
+            if isinstance(file, BadRecord):
+                yield file
+                continue
+            try:
+                image = self._read(file.path)
+                reason = examples.problem(
+                    image, self._parameters.min_size, self._parameters.max_pixels
+                )
+            except (OSError, RuntimeError, ValueError, zlib.error, zipfile.BadZipFile) as error:
+                reason = f"{type(error).__name__}: {error}"
+            if reason:
+                yield BadRecord(source, file.path, examples.not_an_image(reason))
+            else:
+                yield examples.to_record(
+                    image,
+                    file.identity,
+                    file.id,
+                    file.split,
+                    source,
+                    file.eyes,
+                    file.path,
+                    partners.get(file.id),
+                )
+
+    def _read(self, name: str) -> bytes:
+        if is_archive(self._data):
+            if self._archive is None:
+                # Its list of files is long: not once an element.
+                self._archive = zipfile.ZipFile(filesystem.open_file(self._data, "rb"))
+            _check_size(self._archive.getinfo(name).file_size)
+            return self._archive.read(name)
+        path = filesystem.join(self._data, name)
+        _check_size(filesystem.size(path))
+        with filesystem.open_file(path, "rb") as reader:
+            return reader.read()
+
+
+def _check_size(size: int) -> None:
+    if size > MOST_BYTES:
+        raise ValueError(f"the file has {size:,} bytes, more than {MOST_BYTES:,}")

@@ -1,0 +1,43 @@
+"""Squared Euclidean distances between the rows of matrices: what FaceNet compares faces by."""
+
+from keras import ops
+
+
+def squared_distances(x, y=None):
+    """Returns the squared Euclidean distance of each row of `x` to each row of `y`.
+
+    `D[i, j] = ‖x_i − y_j‖² = ‖x_i‖² + ‖y_j‖² − 2 x_i·y_j`, by one matrix product; between unit
+    vectors it lies in [0, 4]. Rounding never makes it negative, without `y` the diagonal is exactly
+    0, and, being without a square root, it has a finite gradient where two points coincide.
+
+    Example:
+
+    ```python
+    squared_distances(np.array([[1.0, 0.0], [0.0, 1.0]]))  # [[0, 2], [2, 0]]
+    ```
+
+    Args:
+        x: float tensor `(B, D)`. float16 and bfloat16 are computed in float32.
+        y: float tensor `(C, D)`; `None` for `x` itself. Defaults to `None`.
+
+    Returns:
+        Tensor `(B, C)`, float32 (float64 where `x` is).
+
+    Reference:
+        Schroff, Kalenichenko & Philbin 2015, FaceNet, arXiv 1503.03832, section 3.1.
+    """
+    x = _wide(x)
+    itself = y is None
+    y = x if itself else _wide(y)
+    squares = ops.sum(ops.square(x), axis=1)[:, None] + ops.sum(ops.square(y), axis=1)[None, :]
+    distances = ops.relu(squares - 2.0 * ops.matmul(x, ops.transpose(y)))
+    if itself:
+        rows = ops.arange(ops.shape(x)[0])
+        same = rows[:, None] == rows[None, :]
+        distances = ops.where(same, ops.zeros_like(distances), distances)
+    return distances
+
+
+def _wide(x):
+    x = ops.convert_to_tensor(x)
+    return x if str(x.dtype).endswith("float64") else ops.cast(x, "float32")

@@ -1,0 +1,140 @@
+"""Large margin nearest neighbour classification: a Mahalanobis metric learned on fixed features."""
+
+import numbers
+
+import keras
+import numpy as np
+from keras import ops
+
+from .large_margin_objective import large_margin_objective, target_neighbors
+from .positive_semidefinite import factor
+
+
+@keras.saving.register_keras_serializable(package="methodical")
+class LargeMarginMetric(keras.layers.Layer):
+    """Maps fixed features so that squared distances are those of a learned pseudo-metric.
+
+    ```
+    y = x Lᵀ        |y − y'|² = (x − x')ᵀ M (x − x')        M = LᵀL
+    ```
+
+    `M` is positive semi-definite by construction. Weinberger, Blitzer & Saul 2005, "Distance Metric
+    Learning for Large Margin Nearest Neighbor Classification" (LMNN): the method that FaceNet's
+    triplet loss goes back to (section 2), here its baseline. It is learned either on batches,
+    by `Model.fit` with `LargeMarginLoss`, or as in the original on a fixed set of examples, by
+    `fit`.
+
+    ```python
+    metric = LargeMarginMetric()
+    metric.fit(features, labels)    # (N, D), (N,)
+    metric(features)                # (N, D): nearest neighbours there
+    ```
+
+    Args:
+        size: int > 0, numbers in an output, at most the number of features, or `None` for as many.
+        initializer: Keras initializer of `L` (size, features). Defaults to "identity", the
+            Euclidean metric (of the first `size` features).
+
+    Call arguments:
+        inputs: float `(…, features)`.
+
+    Output shape: `(…, size)`.
+
+    Raises:
+        ValueError: `size` is no positive integer or above the number of features.
+    """
+
+    def __init__(self, size=None, initializer="identity", **kwargs):
+        super().__init__(**kwargs)
+        if size is not None and (not isinstance(size, numbers.Integral) or size < 1):
+            raise ValueError(f"Expected a positive integer or None. Received: size={size!r}")
+        self.size = None if size is None else int(size)
+        self.initializer = keras.initializers.get(initializer)
+        self.transformation = None
+
+    def build(self, input_shape):
+        """Creates `L`."""
+        features = input_shape[-1]
+        if features is None or (self.size or 1) > features:
+            raise ValueError(
+                f"Expected a known number of features, at least {self.size or 1}. "
+                f"Received: shape {tuple(input_shape)}"
+            )
+        self.transformation = self.add_weight(
+            shape=(self.size or features, features),
+            name="transformation",
+            initializer=self.initializer,
+        )
+
+    def fit(self, x, y, neighbors=3, push=0.5, iterations=100, tolerance=1e-5):
+        """Learns the metric on fixed examples, in float64.
+
+        Minimises the sum over all examples of the objective of `LargeMarginLoss`, with the
+        target neighbours chosen once, by Euclidean distances of `x`. As in the original, steps
+        against the gradient of `M` alternate with the projection on the positive semi-definite
+        matrices, of rank at most `size`; a step that does not lower the objective is halved. With
+        `size=None` the problem is convex, though steps that only descend may end about a percent
+        above the optimum, where hinges meet. Starts from the layer's present weights. A step takes
+        O(N² features) time.
+
+        Args:
+            x: float array (N, features).
+            y: array (N,) of labels.
+            neighbors: int > 0, target neighbours. Defaults to 3.
+            push: float in [0, 1], μ. Defaults to 0.5.
+            iterations: int >= 0, evaluations of the objective after the first. Defaults to 100.
+            tolerance: float, stops where a step lowers the objective by less than this share of it.
+                Defaults to 1e-5.
+
+        Returns:
+            list of floats, the falling objective: at the start and after each step that was taken.
+
+        Raises:
+            ValueError: for arrays that do not fit or are not finite, and for no two examples of the
+                same label.
+        """
+        x, y = np.asarray(x, dtype="float64"), np.asarray(y)
+        targets = target_neighbors(x, y, neighbors)
+        if not self.built:
+            self.build(x.shape)
+            self.built = True
+        root = ops.convert_to_numpy(self.transformation).astype("float64")
+        value, gradient = large_margin_objective(root, x, y, targets, push)
+        history = [value]
+        matrix = root.T @ root
+        step = 0.1 * np.linalg.norm(matrix) / max(np.linalg.norm(gradient), 1e-300)
+        for _ in range(iterations):
+            root = factor(matrix - step * gradient, rank=self.size)
+            new_value, new_gradient = large_margin_objective(root, x, y, targets, push)
+            if not new_value < value:
+                step /= 2
+                continue
+            finished = value - new_value < tolerance * value
+            matrix, value, gradient = root.T @ root, new_value, new_gradient
+            history.append(value)
+            step *= 1.5
+            if finished:
+                break
+        self.transformation.assign(factor(matrix, rank=self.size))
+        return history
+
+    def matrix(self):
+        """Returns `M`, a float array (features, features)."""
+        root = ops.convert_to_numpy(self.transformation)
+        return root.T @ root
+
+    def call(self, inputs):
+        """Returns the mapped features."""
+        return ops.matmul(inputs, ops.transpose(self.transformation))
+
+    def compute_output_shape(self, input_shape):
+        """Returns the shape of the mapped features."""
+        return (*input_shape[:-1], self.size or input_shape[-1])
+
+    def get_config(self):
+        """Returns the configuration."""
+        return {
+            **super().get_config(),
+            "size": self.size,
+            "initializer": keras.initializers.serialize(self.initializer),
+        }

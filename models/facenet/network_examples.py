@@ -1,0 +1,73 @@
+"""What the conformance suite runs of FaceNet's networks and of the layers they are made of."""
+
+import keras
+import numpy as np
+
+from ..example import LayerExample
+from .inception_block import inception_block
+from .inception_tables import InceptionModule
+from .l2_pooling import L2Pooling2D
+from .maxout import Maxout
+from .unit_embedding import UnitEmbedding
+from .zeiler_fergus_network import nn1
+
+SIZE = 3
+
+
+def _images(*shape):
+    return lambda batch: np.random.default_rng(7).random((batch, *shape)).astype("float32")
+
+
+def _signed(*shape):
+    return lambda batch: np.random.default_rng(7).normal(size=(batch, *shape)).astype("float32")
+
+
+def _directions(batch):
+    vectors = np.random.default_rng(8).normal(size=(batch, SIZE))
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype("float32")
+
+
+def _inception():
+    """The branches, poolings and strides of the Inception networks, without their depth."""
+    image = keras.Input((5, 4, 2))
+    x = inception_block(image, InceptionModule("a", 4, 3, 4, 2, 3, "l2", 3))
+    x = inception_block(x, InceptionModule("b", 0, 3, 4, 0, 0, "max", 0, strides=2))
+    mean = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, UnitEmbedding(SIZE)(mean))
+
+
+def _network(name, build, shape):
+    return LayerExample(
+        name,
+        build,
+        _images(*shape),
+        targets=_directions,
+        loss=keras.losses.CosineSimilarity(),
+        skip={
+            "config": "A network is Keras's own functional model, not a class of ours.",
+            "empty_batch": "TensorFlow's convolution of an empty batch has the wrong channels.",
+            "nan": "TensorFlow's max pooling of NaN on the CPU is the least float.",
+        },
+    )
+
+
+def layer_examples():
+    """Returns a `LayerExample` of each layer, of Inception modules, and of a narrow NN1."""
+    no_weights = {"fit": "It has no weights.", "save": "It has no weights."}
+    return [
+        LayerExample("Maxout", lambda: Maxout(3, pieces=2), _signed(4)),
+        LayerExample(
+            "Maxout-regularized",
+            lambda: Maxout(2, pieces=3, kernel_initializer="he_normal", kernel_regularizer="l2"),
+            _signed(2, 3, 4),
+        ),
+        LayerExample("L2Pooling2D", L2Pooling2D, _signed(5, 4, 2), skip=no_weights),
+        LayerExample(
+            "L2Pooling2D-strided",
+            lambda: L2Pooling2D(2, strides=2),
+            _signed(5, 4, 2),
+            skip=no_weights,
+        ),
+        _network("inception_block", _inception, (5, 4, 2)),
+        _network("nn1", lambda: nn1((24, 16, 1), SIZE, width=0.02), (24, 16, 1)),
+    ]

@@ -1,0 +1,39 @@
+"""The baselines on pixels: eigenfaces, with or without a learned metric."""
+
+import keras
+
+from .large_margin_metric import LargeMarginMetric
+
+
+def pixel_metric_network(image_shape, projection, metric=True, size=None, name=None):
+    """Returns a model from images to vectors: principal components, then a metric.
+
+    ```python
+    projection = PrincipalProjection(100)
+    projection.adapt(images)
+    model = pixel_metric_network((112, 112, 1), projection)
+    model.compile(optimizer="adam", loss=LargeMarginLoss())
+    model.fit(balanced_batches)
+    ```
+
+    Args:
+        image_shape: ints (H, W, C).
+        projection: `PrincipalProjection`, adapted; it is not trained.
+        metric: bool, whether a `LargeMarginMetric` follows. Without it the model has nothing to
+            train: distances are those of eigenfaces. Defaults to True.
+        size: int > 0, numbers in a vector with a metric, or `None` for all components.
+        name: string, the model's name.
+
+    Returns:
+        `keras.Model` from float images (B, H, W, C) in [0, 1] to vectors (B, D), not of unit norm.
+
+    Raises:
+        ValueError: for a size without a metric.
+    """
+    if size is not None and not metric:
+        raise ValueError(f"Expected a size only with a metric. Received: size={size}, metric=False")
+    images = keras.Input(tuple(image_shape), name="images")
+    vectors = projection(images)
+    if metric:
+        vectors = LargeMarginMetric(size, name="metric")(vectors)
+    return keras.Model(images, vectors, name=name)

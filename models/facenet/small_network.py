@@ -1,0 +1,114 @@
+"""A small network for faces that is trained from scratch on two cores in minutes."""
+
+import keras
+
+from .energy_normalization import EnergyNormalization
+from .gabor_magnitudes import GaborMagnitudes
+
+_LEAST = 32
+
+
+def small_network(
+    image_shape,
+    embedding_size=128,
+    orientations=8,
+    scales=3,
+    maps=(48, 48, 96),
+    dropout=0.3,
+    momentum=0.95,
+    name=None,
+):
+    """Builds a small embedding network whose first layer is not learned.
+
+    Gabor magnitudes of the image at `scales` sizes, each half of the last, give `orientations`
+    maps a scale, averaged over small windows and normalized by their energy. Two branches read
+    them and are added: one matrix of all places and maps, as in Fisher-vector faces (Simonyan et
+    al. 2013, section 3.2: descriptors, then a learned projection), and 3×3 convolutions with batch
+    normalization, mean pooling after each second. Batch normalization and division by the norm end
+    it, as FaceNet's networks end with L2.
+
+    Example:
+
+    ```python
+    model = small_network((80, 64, 1), embedding_size=128)
+    embeddings = model(np.zeros((2, 80, 64, 1), "float32"))  # shape (2, 128), norm 1
+    ```
+
+    Args:
+        image_shape: tuple of int, `(height, width, channels)`, both sides at least 32.
+        embedding_size: int ≥ 1, D.
+        orientations: int ≥ 1, directions of the Gabor wavelets.
+        scales: int in [1, 3], sizes at which the image is filtered.
+        maps: tuple of int ≥ 1, feature maps of each convolution; empty for the matrix alone.
+        dropout: float in [0, 1), of the features that the matrices read.
+        momentum: float in [0, 1), of batch normalization's moving statistics.
+        name: string, the model's name.
+
+    Returns:
+        A functional `keras.Model` from `image` `(B, *image_shape)`, float in [0, 1], to unit
+        embeddings `(B, embedding_size)`, float32.
+
+    Raises:
+        ValueError: the image is too small, or an argument is out of its range.
+    """
+    height, width, channels = image_shape
+    if min(height, width) < _LEAST or channels < 1:
+        raise ValueError(
+            f"`image_shape` must be (height, width, channels) with sides of at least {_LEAST} "
+            f"pixels. Received: image_shape={tuple(image_shape)}"
+        )
+    if embedding_size < 1 or not 1 <= scales <= 3 or any(number < 1 for number in maps):
+        raise ValueError(
+            "`embedding_size` and each of `maps` must be at least 1 and `scales` be in [1, 3]. "
+            f"Received: embedding_size={embedding_size}, maps={maps}, scales={scales}"
+        )
+
+    def norm(x, name, **options):
+        return keras.layers.BatchNormalization(momentum=momentum, name=name, **options)(x)
+
+    def projection(x, name):
+        x = keras.layers.Flatten(name=f"{name}_features")(x)
+        if dropout:
+            x = keras.layers.Dropout(dropout, name=f"{name}_dropout")(x)
+        return keras.layers.Dense(embedding_size, use_bias=False, name=f"{name}_projection")(x)
+
+    image = keras.Input(image_shape, name="image")
+    grids = _magnitudes(image, orientations, scales)
+    x = keras.layers.Concatenate(name="magnitudes")(grids)
+    x = norm(x, "magnitudes_norm", center=False, scale=False)
+    branches = [projection(x, "matrix")]
+    for number, count in enumerate(maps, start=1):
+        x = keras.layers.Conv2D(
+            count,
+            3,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name=f"conv{number}",
+        )(x)
+        x = keras.layers.ReLU(name=f"conv{number}_relu")(norm(x, f"conv{number}_norm"))
+        if number % 2 == 0:
+            x = keras.layers.AveragePooling2D(2, padding="same", name=f"pool{number}")(x)
+    if maps:
+        branches.append(projection(x, "convolutions"))
+        x = keras.layers.Add(name="sum")(branches)
+    else:
+        (x,) = branches
+    x = norm(x, "sum_norm", center=False, scale=False)
+    unit = keras.layers.UnitNormalization(dtype="float32", name="embedding")(x)
+    return keras.Model(image, unit, name=name)
+
+
+def _magnitudes(image, orientations, scales):
+    """Returns Gabor magnitudes at each scale, all on a grid of a quarter of the image's sides."""
+    grids = []
+    x = image
+    for scale in range(1, scales + 1):
+        strides = 2 if scale == 1 else 1
+        y = GaborMagnitudes(orientations, strides=strides, name=f"gabor{scale}")(x)
+        # The windows overlap by half; at the third scale the grid has the place's own spacing.
+        window, step = (4, 2) if scale <= 2 else (3, 1)
+        y = keras.layers.AveragePooling2D(window, step, padding="same", name=f"mean{scale}")(y)
+        grids.append(EnergyNormalization(name=f"energy{scale}")(y))
+        x = keras.layers.AveragePooling2D(2, padding="same", name=f"half{scale}")(x)
+    return grids

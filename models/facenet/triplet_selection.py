@@ -1,0 +1,178 @@
+"""Which triplets of a batch count, in memory of O(B²): pairs are held, triplets never.
+
+The B images of a batch are gone through by turns: in turn k each anchor a is beside the k-th next
+image p of its identity, and p is compared with the anchor's whole row of negatives. With K images
+of the largest identity that takes O(B²K) time. No gradient passes through a choice.
+"""
+
+from keras import ops
+
+SELECTIONS = ("all", "all_semi_hard", "semi_hard", "hard", "batch_hard")
+
+
+def pair_masks(labels):
+    """Returns which pairs are positive and which negative.
+
+    A label below 0 is an unknown person: no image is known to be of the same identity, so such an
+    image is everybody's negative, nobody's positive and, having no positive, never an anchor.
+
+    Args:
+        labels: int tensor `(B,)`.
+
+    Returns:
+        Two bool tensors `(B, B)`, first the anchor: same identity and not the same image; another
+        identity.
+    """
+    known = labels >= 0
+    alike = _equal(labels)
+    positive = ops.logical_and(
+        ops.logical_and(alike, known[:, None]), ops.logical_not(_eye(labels))
+    )
+    return positive, ops.logical_and(ops.logical_not(alike), known[:, None])
+
+
+def active_counts(distances, labels, margin, semi_hard=False):
+    """Returns in how many active triplets each pair stands.
+
+    Active: `d(a, n) < d(a, p) + margin`, and with `semi_hard` also `d(a, p) < d(a, n)`.
+
+    Args:
+        distances: float tensor `(B, B)`.
+        labels: int tensor `(B,)`, below 0 for unknown people.
+        margin: float or scalar tensor.
+        semi_hard: bool. Defaults to False.
+
+    Returns:
+        Tensor `(B, B)` of whole numbers, dtype of the distances: of a positive pair the number of
+        the triplets; of a negative pair the number times -1; so a row's sum is 0.
+    """
+    distances = ops.stop_gradient(distances)
+    margin = ops.stop_gradient(ops.cast(margin, distances.dtype))
+    negatives = _only(pair_masks(labels)[1], distances)
+    columns = ops.arange(ops.shape(distances)[0], dtype="int32")[None, :]
+
+    def turn(positive, present, counts):
+        to_positive = ops.take_along_axis(distances, positive, axis=1)
+        active = negatives < ops.where(present, to_positive + margin, 0.0)
+        if semi_hard:
+            active = ops.logical_and(active, negatives > to_positive)
+        active = ops.cast(active, counts.dtype)
+        number = ops.sum(active, axis=1, keepdims=True)
+        return counts - active + ops.where(columns == positive, number, 0.0)
+
+    return _over_positives(labels, turn, ops.zeros_like(distances))
+
+
+def nearest_farther_negatives(distances, labels):
+    """Returns for each positive pair the nearest negative that is farther than the positive.
+
+    Where no negative is farther, the farthest: the least hard of what is left.
+
+    Args:
+        distances: float tensor `(B, B)`.
+        labels: int tensor `(B,)`, below 0 for unknown people.
+
+    Returns:
+        int32 tensor `(B, B)`: of the positive pair (a, p) the index n; without meaning elsewhere.
+    """
+    distances = ops.stop_gradient(distances)
+    negative = pair_masks(labels)[1]
+    negatives = _only(negative, distances)
+    last = _argmin(_only(negative, -distances))
+    negatives = _with_infinity(negatives)
+    columns = ops.arange(ops.shape(distances)[0], dtype="int32")[None, :]
+
+    def turn(positive, present, chosen):
+        to_positive = ops.take_along_axis(distances, positive, axis=1)
+        farther = _only(negatives > to_positive, negatives)
+        index = ops.cast(ops.argmin(farther, axis=1, keepdims=True), "int32")
+        least = ops.take_along_axis(farther, index, axis=1)
+        index = ops.where(ops.isfinite(least), index, last)
+        return ops.where(columns == positive, index, chosen)
+
+    return _over_positives(labels, turn, ops.zeros_like(distances, dtype="int32"))
+
+
+def nearest_negatives(distances, labels):
+    """Returns the index of each anchor's nearest negative: int32 tensor `(B, 1)`."""
+    return _argmin(_only(pair_masks(labels)[1], ops.stop_gradient(distances)))
+
+
+def farthest_positives(distances, labels):
+    """Returns the index of each anchor's farthest positive: int32 tensor `(B, 1)`."""
+    return _argmin(_only(pair_masks(labels)[0], -ops.stop_gradient(distances)))
+
+
+def identities(labels):
+    """Returns for each image the index of the first of its identity, -1 for unknown people.
+
+    Small numbers for labels of any size, which float32 would not keep apart.
+
+    Args:
+        labels: int tensor `(B,)` or `(B, 1)`, below 0 for unknown people.
+
+    Returns:
+        int32 tensor `(B,)`.
+    """
+    labels = ops.convert_to_tensor(labels)
+    if len(labels.shape) == 2 and labels.shape[1] == 1:
+        labels = ops.squeeze(labels, axis=1)
+    if len(labels.shape) != 1:
+        raise ValueError(
+            f"Labels must have the shape (B,) or (B, 1). Received: shape={tuple(labels.shape)}"
+        )
+    different = ops.cast(ops.logical_not(_equal(labels)), "float32")
+    return ops.where(labels >= 0, _argmin(different)[:, 0], -1)
+
+
+def _over_positives(labels, turn, state):
+    """Returns the state after all turns: `turn(positive, present, state)` returns the next state.
+
+    `positive` is int32 `(B, 1)`, the index of the anchor's k-th next image of its identity, and
+    `present` bool `(B, 1)`: false where it has fewer; `positive` is then one of them again, or the
+    anchor itself.
+    """
+    rows = ops.arange(ops.shape(labels)[0], dtype="int32")
+    alike = _equal(labels)
+    earlier = ops.logical_and(alike, rows[None, :] < rows[:, None])
+    place = _count(earlier)
+    start = _count(labels[None, :] < labels[:, None])
+    order = ops.cast(ops.argsort(start + place), "int32")
+    size = ops.where(labels >= 0, _count(alike), 1)
+    turns = ops.max(size, initial=1)
+
+    def body(k, state):
+        index = start + (place + k) % ops.maximum(size, 1)
+        positive = ops.take(order, index)[:, None]
+        return k + 1, turn(positive, (k < size)[:, None], state)
+
+    first = ops.ones((), dtype="int32")
+    return ops.stop_gradient(ops.while_loop(lambda k, _: k < turns, body, (first, state))[1])
+
+
+def _equal(labels):
+    return labels[:, None] == labels[None, :]
+
+
+def _eye(labels):
+    rows = ops.arange(ops.shape(labels)[0], dtype="int32")
+    return rows[:, None] == rows[None, :]
+
+
+def _count(mask):
+    return ops.sum(ops.cast(mask, "int32"), axis=1)
+
+
+def _only(mask, values):
+    """Returns the values where the mask holds, infinity elsewhere."""
+    return ops.where(mask, values, ops.full_like(values, float("inf")))
+
+
+def _argmin(values):
+    """Returns the index of each row's minimum: int32 `(B, 1)`."""
+    return ops.cast(ops.argmin(_with_infinity(values), axis=1, keepdims=True), "int32")
+
+
+def _with_infinity(values):
+    """Returns the values beside a column of infinity: an empty batch has no minimum without."""
+    return ops.pad(values, [[0, 0], [0, 1]], constant_values=float("inf"))
