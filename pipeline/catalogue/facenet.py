@@ -227,9 +227,10 @@ def _metric_fit(parameters: TrainerOptions, data: TransformedData) -> Fit:
     def build():
         import keras
 
+        from ...components.data.pixels import to_floats
         from ...models.facenet import LargeMarginLoss, PrincipalProjection, pixel_metric_network
 
-        images = parsing.to_floats(parsing.array(data, "train")[0]).numpy()
+        images = to_floats(parsing.array(data, "train")[0]).numpy()
         projection = PrincipalProjection(
             min(parameters.components, len(images)), whiten=True, name=COMPONENTS
         )
@@ -330,7 +331,9 @@ def draw(
     """Draws the ROC, the distances and a map of the embeddings."""
     from ...components.data.faces import figures
 
-    return figures.draw(models[MAIN], data, split, _baselines(models), parameters.far)
+    return figures.draw(
+        models[MAIN], data, split, _baselines(models), parameters.far, parameters.pairs
+    )
 
 
 def figures(rows: list[dict[str, Any]]) -> Mapping[str, str]:

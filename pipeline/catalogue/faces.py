@@ -29,10 +29,10 @@ def read_images(parameters: FolderOptions, data_dir: str | None) -> Any:
 
 
 def read_lfw(parameters: LfwOptions, data_dir: str | None) -> Any:
-    """Source `tfds`."""
-    from ...components.data.faces.sources import ReadTfds
+    """Source `lfw`."""
+    from ...components.data.faces.sources import ReadLfw
 
-    return ReadTfds(parameters, data_dir or "")
+    return ReadLfw(parameters, data_dir or "")
 
 
 def analyze(parameters: TransformOptions) -> Any:
@@ -69,8 +69,8 @@ SOURCES = {
         options=FolderOptions,
         needs_data_dir=True,
     ),
-    "tfds": Source(
-        description="a prepared tensorflow-datasets data set of faces (lfw)",
+    "lfw": Source(
+        description="the data set lfw of tensorflow-datasets, prepared on disk",
         read=read_lfw,
         options=LfwOptions,
         needs_data_dir=True,

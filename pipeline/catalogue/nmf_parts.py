@@ -119,7 +119,7 @@ def draw(
     import keras
 
     from ...components.data.digits import parsing, parts_figures
-    from ...components.data.digits.images import to_floats
+    from ...components.data.pixels import to_floats
 
     shape = parsing.image_shape(data)
     pixels, _, ids = next(parsing.parsed(data, split, DRAWN_IMAGES))

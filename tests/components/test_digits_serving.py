@@ -18,7 +18,8 @@ from methodical.components import (
 )
 from methodical.components.artifacts import Examples, Model, SavedModel, TransformGraph
 from methodical.components.component import ExecutionContext
-from methodical.components.data.digits import evaluation, examples, figures, serving, transforms
+from methodical.components.data import image_files
+from methodical.components.data.digits import evaluation, figures, serving, transforms
 from methodical.components.data.digits.options import TransformOptions
 from methodical.components.exporter import Exporter
 from methodical.components.transformed import TransformedData
@@ -37,7 +38,11 @@ def data(tmp_path_factory):
     levels = np.array([40, 120, 200])[labels][:, None, None]
     images = (levels + random.integers(-40, 40, (COUNT, 4, 4))).astype(np.uint8)
     raw = [
-        {"image": [examples.encode_png(image)], "label": [CLASSES[label]], "id": [f"test/{number}"]}
+        {
+            "image": [image_files.encode_png(image)],
+            "label": [CLASSES[label]],
+            "id": [f"test/{number}"],
+        }
         for number, (image, label) in enumerate(zip(images, labels, strict=True))
     ]
     assets = {
@@ -187,7 +192,7 @@ def test_metrics_need_models_and_names(data, averaged, main):
 
 
 def row(truth, predicted, **more):
-    image = examples.data_uri(examples.encode_png(np.zeros([4, 4], np.uint8)))
+    image = image_files.data_uri(image_files.encode_png(np.zeros([4, 4], np.uint8)))
     details = {
         "id": f"{truth}/{predicted}",
         "class": truth,
@@ -324,7 +329,7 @@ def test_signatures_answer_as_the_trained_model(data, exported):
 def test_broken_bytes_fail_the_request_with_the_reason(exported):
     loaded = tf.saved_model.load(exported.path("Format-Serving"))
     served = loaded.signatures["serving_default"]
-    image = examples.encode_png(np.zeros([4, 4], np.uint8))
+    image = image_files.encode_png(np.zeros([4, 4], np.uint8))
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"must be the bytes.*\[1\]"):
         served(image=tf.constant([image, b"no image"]))
     with pytest.raises(tf.errors.InvalidArgumentError, match="PNG"):

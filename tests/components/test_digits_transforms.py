@@ -11,6 +11,7 @@ import tensorflow as tf
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 from methodical.components.component import BadDataError
+from methodical.components.data import image_files, pixels
 from methodical.components.data.digits import examples, images, transforms
 from methodical.components.data.digits.options import TransformOptions
 from methodical.components.records import BadRecordError
@@ -105,7 +106,7 @@ def test_formats_decode_as_in_pillow(image, expected):
     in_grey = expected if grey else luma(expected.astype(np.int64))
     np.testing.assert_array_equal(decode(image, 1)[..., 0], in_grey)
     if b"GIF" not in image[:3]:
-        assert examples.shape(image) == (HEIGHT, WIDTH, 1 if grey else 3)
+        assert image_files.shape(image) == (HEIGHT, WIDTH, 1 if grey else 3)
 
 
 def test_luma_is_that_of_pillow():
@@ -179,8 +180,8 @@ def test_a_batch_in_a_graph_equals_image_by_image(shape, binarize):
     batch = tf.function(decoder.batch, autograph=False)
     found = batch(tf.constant(mixed)).numpy()
     height, width, channels = shape
-    for image, pixels in zip(mixed, found, strict=True):
-        np.testing.assert_array_equal(pixels, decode(image, channels, height, width, binarize))
+    for image, one in zip(mixed, found, strict=True):
+        np.testing.assert_array_equal(one, decode(image, channels, height, width, binarize))
     assert batch(tf.constant([], tf.string)).shape == (0, *shape)
 
 
@@ -194,7 +195,7 @@ def test_a_batch_names_the_rows_that_are_no_images():
 
 def test_floats_are_the_255th_parts():
     values = np.arange(256, dtype=np.uint8)
-    np.testing.assert_array_equal(images.to_floats(values), np.float32(values) / np.float32(255))
+    np.testing.assert_array_equal(pixels.to_floats(values), np.float32(values) / np.float32(255))
 
 
 @pytest.mark.parametrize(
@@ -249,10 +250,10 @@ def test_sample_shows_the_image():
     assert head == "data:image/jpeg"
     assert base64.b64decode(content) == JPEG
     assert examples.sample(features(b"text"))["image"].startswith("no image: Unidentified")
-    head, _, content = examples.data_uri(encoded(RGB, "BMP")).partition(";base64,")
+    head, _, content = image_files.data_uri(encoded(RGB, "BMP")).partition(";base64,")
     assert head == "data:image/png"
     np.testing.assert_array_equal(pillow(base64.b64decode(content), "RGB"), RGB)
     for mode in ("RGB", "CMYK", "L"):
         large = encoded(Image.new(mode, (900, 600)), "JPEG")
-        shrunk = examples.data_uri(large).partition(";base64,")[2]
+        shrunk = image_files.data_uri(large).partition(";base64,")[2]
         assert pillow(base64.b64decode(shrunk), "RGB").shape == (128, 192, 3)

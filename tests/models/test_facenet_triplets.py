@@ -369,3 +369,14 @@ def test_offline_triplets_of_nothing():
     assert offline_triplets(points(3), [0, 1, 2]).shape == (0, 3)
     with pytest.raises(ValueError, match=r"Received: \(3, 2\) and \(2,\)"):
         offline_triplets(points(3), [0, 1])
+
+
+def test_squared_distances():
+    x = points(200).repeat(2, axis=0) * np.float32(7.3)
+    found = ops.convert_to_numpy(squared_distances(x))
+    expected = np.square(x[:, None].astype("float64") - x[None]).sum(-1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert (found >= 0).all()
+    assert not np.diag(found).any()
+    across = ops.convert_to_numpy(squared_distances(x[:5], x[3:]))
+    np.testing.assert_allclose(across, expected[:5, 3:], rtol=1e-4, atol=1e-4)

@@ -13,8 +13,9 @@ import tensorflow as tf
 
 from ...serving import Signature
 from ...transformed import TransformedData
+from ..pixels import to_floats
 from . import evaluation, parsing
-from .images import ImageDecoder, to_floats
+from .images import ImageDecoder
 
 REQUESTS = 64
 """Warm-up requests a signature, taken evenly from the evaluated split."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
+
+from ..pixels import decode_jpeg, luma, on_white, resize
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +21,6 @@ _BEGINNINGS = (b"\xff\xd8", b"\x89P", b"GI", b"BM")
 """The first two bytes of JPEG, PNG, GIF and BMP files."""
 
 _IN_PARALLEL = 8
-_PLACE = re.compile(r"\{\{[^}]*\}\}\s*|\s*\[Op:[^\]]*\]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ class ImageDecoder:
         # fourth byte of a BMP's pixels is mostly not used and zero: it says nothing of opacity.
         image = tf.cond(
             _begins(encoded, _BEGINNINGS[:2]),
-            lambda: _decoded_accurately(encoded),
+            lambda: decode_jpeg(encoded),
             lambda: tf.io.decode_image(encoded, expand_animations=False)[..., :3],
         )
         image = tf.cond(_has_shape(image, self.shape), lambda: image, lambda: self._fitted(image))
@@ -104,7 +104,7 @@ class ImageDecoder:
         """
         content = tf.constant(encoded)
         if encoded[:2] in _BEGINNINGS[:2]:
-            image = _decoded_accurately(content)
+            image = decode_jpeg(content)
             if tuple(image.shape) == self.shape:
                 return self._binarized(image).numpy()
         return self._in_graph(content).numpy()
@@ -154,14 +154,14 @@ class ImageDecoder:
             tf.shape(image)[-1] - 1,
             [
                 lambda: self._of_colors(image, 1),
-                lambda: self._of_colors(_on_white(image), 1),
+                lambda: self._of_colors(on_white(image), 1),
                 lambda: self._of_colors(image, 3),
-                lambda: self._of_colors(_on_white(image), 3),
+                lambda: self._of_colors(on_white(image), 3),
             ],
         )
         size = (self.height, self.width)
         return tf.cond(
-            _has_shape(image, (*size, self.channels)), lambda: image, lambda: _resized(image, size)
+            _has_shape(image, (*size, self.channels)), lambda: image, lambda: resize(image, size)
         )
 
     def _of_colors(self, image: tf.Tensor, colors: int) -> tf.Tensor:
@@ -169,27 +169,8 @@ class ImageDecoder:
         if colors < self.channels:
             return tf.repeat(image, self.channels, axis=-1)
         if colors > self.channels:
-            # Sums to 65,536, so that grey stays what it is.
-            weights = tf.constant([19595, 38470, 7471])
-            luma = tf.reduce_sum(tf.cast(image, tf.int32) * weights, axis=-1, keepdims=True)
-            return tf.cast((luma + 32768) // 65536, tf.uint8)
+            return luma(image)
         return image
-
-
-def to_floats(pixels: tf.Tensor) -> tf.Tensor:
-    """Returns uint8 pixels as float32 in [0, 1], what models take."""
-    return tf.cast(pixels, tf.float32) / 255.0
-
-
-def reason(error: tf.errors.OpError) -> str:
-    """Returns what an operation complained of, without where the operation stands."""
-    lines = _PLACE.sub("", error.message.partition("\n\t [[")[0]).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__
-
-
-def _decoded_accurately(encoded: tf.Tensor) -> tf.Tensor:
-    # The default of the fraction is the integer 1, for which TensorFlow leaves its fast path.
-    return tf.io.decode_jpeg(encoded, acceptable_fraction=1.0, dct_method="INTEGER_ACCURATE")
 
 
 def _begins(encoded: tf.Tensor, beginnings: Sequence[bytes]) -> tf.Tensor:
@@ -200,15 +181,3 @@ def _begins(encoded: tf.Tensor, beginnings: Sequence[bytes]) -> tf.Tensor:
 
 def _has_shape(image: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
     return tf.reduce_all(tf.shape(image) == tf.constant(shape))
-
-
-def _on_white(image: tf.Tensor) -> tf.Tensor:
-    """Lays an image whose last channel is its opacity on white."""
-    values = tf.cast(image, tf.int32)
-    colors, opacity = values[..., :-1], values[..., -1:]
-    return tf.cast((colors * opacity + 255 * (255 - opacity) + 127) // 255, tf.uint8)
-
-
-def _resized(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    values = tf.image.resize(tf.cast(image, tf.float32), size, antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(values), 0.0, 255.0), tf.uint8)

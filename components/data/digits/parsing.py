@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from ...component import BadDataError
 from ...transformed import TransformedData
-from .images import to_floats
+from ..pixels import to_floats
 
 MOST_IN_MEMORY = 512 * 2**20
 """A split of more bytes is read from its files in each pass."""

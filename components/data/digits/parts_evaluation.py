@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from ...transformed import TransformedData
+from ..image_files import data_uri, encode_png
+from ..pixels import to_floats
 from . import parsing
-from .examples import data_uri, encode_png
-from .images import to_floats
 
 BATCH = 500
 WITH_IMAGE = 200

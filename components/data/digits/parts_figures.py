@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from .examples import data_uri, encode_png
+from ..image_files import data_uri, encode_png
 from .parts_evaluation import to_pixels
 
 _SIDE = 300

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from ...serving import ServingModel
 from ...transformed import TransformedData
+from ..pixels import to_floats
 from . import evaluation, parsing
 from .image_signatures import ImageSignatures, requests
-from .images import to_floats
 
 
 def serving_model(model: keras.Model, served: keras.Model, data: TransformedData) -> ServingModel:

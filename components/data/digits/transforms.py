@@ -15,6 +15,7 @@ from ... import filesystem
 from ...component import BadDataError
 from ...evaluator_metrics import natural
 from ...records import BadRecord, BadRecordError, Record
+from .. import image_files
 from . import examples, folders, idx
 from .options import BundledOptions, FolderOptions, IdxOptions, TfdsOptions, TransformOptions
 
@@ -181,17 +182,18 @@ class Decode:
     def __init__(self, parameters: TransformOptions, assets: Mapping[str, Sequence[str]]):
         import tensorflow as tf
 
+        from .. import pixels
         from . import images
 
         self.decoder = images.ImageDecoder.from_assets(assets["image_shape"], assets["binarize"])
         self.labels = {name: number for number, name in enumerate(assets["classes"])}
         self.unknown_classes = parameters.unknown_classes
         self._failed = tf.errors.InvalidArgumentError
-        self._reason = images.reason
+        self._reason = pixels.reason
 
     def __call__(self, features: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Returns the pixels and the label of one example."""
-        name = examples.to_text(features["label"][0])
+        name = image_files.to_text(features["label"][0])
         if name not in self.labels and not self.unknown_classes:
             raise BadRecordError(
                 f"A class must occur in the training examples. Received: {name!r}, training has "
@@ -224,7 +226,7 @@ def _bundled_records(source: str, parameters: BundledOptions) -> Iterator[Record
         split = "test" if is_test else ""
         read[split] += 1
         if not parameters.limit or read[split] <= parameters.limit:
-            image = examples.encode_png(image)
+            image = image_files.encode_png(image)
             yield examples.to_record(image, str(label), str(number), split, source)
 
 
@@ -236,7 +238,7 @@ def _idx_records(pair: idx.IdxPair, limit: int) -> Iterator[Record]:
         for image, label in zip(images, labels, strict=True):
             identity = f"{pair.split}/{number}"
             yield examples.to_record(
-                examples.encode_png(image), str(label), identity, split, source
+                image_files.encode_png(image), str(label), identity, split, source
             )
             number += 1
 
@@ -268,7 +270,7 @@ class _ReadImageFiles(beam.DoFn):
             except (OSError, RuntimeError, ValueError, zlib.error, zipfile.BadZipFile) as error:
                 reason = f"{type(error).__name__}: {error}"
             if reason:
-                wanted = ", ".join(examples.FORMATS)
+                wanted = ", ".join(image_files.FORMATS)
                 yield BadRecord(
                     source, file.path, f"A file must be an image ({wanted}). Received: {reason}"
                 )
@@ -305,10 +307,10 @@ class _Count(beam.CombineFn):
 
     def add_input(self, accumulator, features):
         classes, shapes = accumulator
-        classes[examples.to_text(features["label"][0])] += 1
+        classes[image_files.to_text(features["label"][0])] += 1
         if self._measures:
             try:
-                shapes[examples.shape(features["image"][0])] += 1
+                shapes[image_files.shape(features["image"][0])] += 1
             except ValueError:
                 # Not of one shape: `Decode` makes it a dead letter with the reason.
                 shapes[None] += 1

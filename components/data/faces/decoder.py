@@ -8,12 +8,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from ..pixels import decode_jpeg, luma, on_white, rounded
 from .alignment import EyeAlignment
 from .cropping import WHOLE, Crop
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 _JPEG, _PNG = b"\xff\xd8", b"\x89P"
-_PLACE = re.compile(r"\{\{[^}]*\}\}\s*|\s*\[Op:[^\]]*\]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +118,7 @@ class FaceDecoder:
         """
         content = tf.constant(image)
         if image[:2] == _JPEG and not (self.alignment and len(eyes)):
-            pixels = _decoded_jpeg(content).numpy()
+            pixels = decode_jpeg(content).numpy()
             left, top, right, bottom = self.crop.bounds(*pixels.shape[:2])
             if (bottom - top, right - left, pixels.shape[2]) == self.shape:
                 cut = pixels[top:bottom, left:right]
@@ -147,21 +146,15 @@ class FaceDecoder:
         )
 
     def _finished(self, values: tf.Tensor) -> tf.Tensor:
-        return self._of_colors(tf.cast(tf.clip_by_value(tf.round(values), 0.0, 255.0), tf.uint8))
+        return self._of_colors(rounded(values))
 
     def _of_colors(self, pixels: tf.Tensor) -> tf.Tensor:
         grey = tf.shape(pixels)[-1] == 1
         if self.channels == 1:
-            pixels = tf.cond(grey, lambda: pixels, lambda: _luma(pixels))
+            pixels = tf.cond(grey, lambda: pixels, lambda: luma(pixels))
         else:
             pixels = tf.cond(grey, lambda: tf.repeat(pixels, 3, axis=-1), lambda: pixels)
         return tf.ensure_shape(pixels, self.shape)
-
-
-def reason(error: tf.errors.OpError) -> str:
-    """Returns what an operation complained of, without where the operation stands."""
-    lines = _PLACE.sub("", error.message.partition("\n\t [[")[0]).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__
 
 
 def _decoded(image: tf.Tensor) -> tf.Tensor:
@@ -171,32 +164,14 @@ def _decoded(image: tf.Tensor) -> tf.Tensor:
     # byte of a BMP's pixels is mostly not used and zero: it says nothing of opacity.
     pixels = tf.case(
         [
-            (beginning == _JPEG, lambda: _decoded_jpeg(image)),
-            (beginning == _PNG, lambda: _on_white(tf.io.decode_png(image))),
+            (beginning == _JPEG, lambda: decode_jpeg(image)),
+            (beginning == _PNG, lambda: _opaque(tf.io.decode_png(image))),
         ],
         default=lambda: tf.io.decode_image(image, expand_animations=False)[..., :3],
     )
     return tf.ensure_shape(pixels, [None, None, None])
 
 
-def _decoded_jpeg(image: tf.Tensor) -> tf.Tensor:
-    # The default of the fraction is the integer 1, for which TensorFlow leaves its fast path.
-    return tf.io.decode_jpeg(image, acceptable_fraction=1.0, dct_method="INTEGER_ACCURATE")
-
-
-def _on_white(pixels: tf.Tensor) -> tf.Tensor:
+def _opaque(pixels: tf.Tensor) -> tf.Tensor:
     """Lays an image whose last channel may be its opacity on white."""
-
-    def laid() -> tf.Tensor:
-        values = tf.cast(pixels, tf.int32)
-        colors, opacity = values[..., :-1], values[..., -1:]
-        return tf.cast((colors * opacity + 255 * (255 - opacity) + 127) // 255, tf.uint8)
-
-    return tf.cond(tf.shape(pixels)[-1] % 2 == 0, laid, lambda: pixels)
-
-
-def _luma(pixels: tf.Tensor) -> tf.Tensor:
-    # Sums to 65,536, so that grey stays what it is.
-    weights = tf.constant([19595, 38470, 7471])
-    sums = tf.reduce_sum(tf.cast(pixels, tf.int32) * weights, axis=-1, keepdims=True)
-    return tf.cast((sums + 32768) // 65536, tf.uint8)
+    return tf.cond(tf.shape(pixels)[-1] % 2 == 0, lambda: on_white(pixels), lambda: pixels)

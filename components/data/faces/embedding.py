@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .parsing import to_floats
+from ..pixels import to_floats
 
 BATCH = 128
 

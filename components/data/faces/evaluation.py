@@ -16,7 +16,7 @@ from ....models.facenet.clustering import cluster, pairwise_scores
 from ....models.facenet.identification import rank_accuracies
 from ....models.facenet.verification import val_at_far, verify
 from ...transformed import TransformedData
-from ..digits.examples import data_uri, encode_png
+from ..image_files import data_uri, encode_png
 from . import degradation, parsing
 from .embedding import BATCH, compile_embedding, squared_distances
 from .pair_sampling import Pairs

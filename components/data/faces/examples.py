@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...records import Record
+from ..image_files import FORMATS, GREY_MODES, data_uri, open_image, to_text
 
 if TYPE_CHECKING:
-    from PIL import Image
+    pass
 
-FORMATS = ("JPEG", "PNG", "GIF", "BMP")
-"""What can be read: the formats that TensorFlow decodes inside a served model."""
-
-_GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
-_MODES = (*_GREY, "P", "PA", "RGB", "RGBA", "RGBa")
+_MODES = (*GREY_MODES, "P", "PA", "RGB", "RGBA", "RGBa")
 _ORIENTATION = 0x0112
-_SHOWN_AS_IT_IS = ("JPEG", "PNG", "GIF")
-_MOST_SHOWN = 192
 
 
 def to_record(
@@ -85,7 +77,7 @@ def problem(image: bytes, min_size: int, max_pixels: int) -> str | None:
     if not image:
         return "an empty file"
     try:
-        with _open(image) as opened:
+        with open_image(image) as opened:
             if opened.width * opened.height > max_pixels:
                 return f"{opened.width} × {opened.height} pixels, more than {max_pixels:,}"
             if min(opened.size) < min_size:
@@ -107,22 +99,6 @@ def not_an_image(reason: str) -> str:
     return f"A file must be an image ({', '.join(FORMATS)}). Received: {reason}"
 
 
-def shape(image: bytes) -> tuple[int, int, int]:
-    """Returns height, width and channels (1 or 3) of an encoded image, from its header alone.
-
-    Raises:
-        ValueError: it is no image of a known format.
-    """
-    try:
-        with _open(image) as opened:
-            return opened.height, opened.width, 1 if opened.mode in _GREY else 3
-    except Exception as error:
-        raise ValueError(
-            f"An image must be encoded as {', '.join(FORMATS)}. Received: {image[:20]!r}, "
-            f"{type(error).__name__}: {error}"
-        ) from error
-
-
 def sample(features: Mapping[str, Any]) -> dict[str, str]:
     """Returns what a report shows of an example; the image is a `data:` address."""
     image = features["image"][0]
@@ -135,30 +111,3 @@ def sample(features: Mapping[str, Any]) -> dict[str, str]:
         "identity": to_text(features["identity"][0]),
         "id": to_text(features["id"][0]),
     }
-
-
-def data_uri(image: bytes) -> str:
-    """Returns an encoded image as a `data:` address that browsers show; a large one is shrunk."""
-    with _open(image) as opened:
-        kind = opened.format or "PNG"
-        opened.load()
-        if kind not in _SHOWN_AS_IT_IS or max(opened.size) > _MOST_SHOWN:
-            opened.thumbnail((_MOST_SHOWN, _MOST_SHOWN))
-            encoded = io.BytesIO()
-            opened.convert("RGBA" if "A" in opened.getbands() else "RGB").save(encoded, "PNG")
-            image, kind = encoded.getvalue(), "PNG"
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(image).decode()}"
-
-
-def to_text(value: bytes | str) -> str:
-    """Returns a feature's text: Beam passes bytes, JSON and tests `str`."""
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def _open(image: bytes) -> Image.Image:
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        # Its size is checked by the callers, as an error and not as a warning.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(io.BytesIO(image), formats=FORMATS)

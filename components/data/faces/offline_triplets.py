@@ -23,6 +23,7 @@ from apache_beam.io.filesystems import FileSystems
 from ....models.facenet import offline_selection
 from ... import beam_pipeline, example_proto, filesystem, tfrecord
 from ...transformed import TransformedData
+from ..pixels import to_floats
 from . import parsing
 
 IMAGES_SIGNATURE = "serving_images"
@@ -276,7 +277,7 @@ def triplet_batches(
         parsed = tf.io.parse_example(serialized, features)
         flat = tf.concat([parsed[f"{role}_pixels"] for role in _ROLES], axis=0)
         pixels = tf.reshape(tf.io.decode_raw(flat, tf.uint8), [3 * triplets, *shape])
-        return parsing.to_floats(pixels)
+        return to_floats(pixels)
 
     return dataset.batch(triplets, drop_remainder=True).map(images).prefetch(2)
 

@@ -8,11 +8,9 @@ import math
 import random
 from collections.abc import Iterable, Iterator
 
-import apache_beam as beam
-
 from ...component import BadDataError
 from .options import PairOptions
-from .pairs_file import VerificationPair, by_first_image
+from .pairs_file import VerificationPair
 
 Partners = tuple[list[str], list[int]]
 """Ids of the images with which an image makes pairs, and the pairs' folds."""
@@ -28,29 +26,6 @@ def held_out(identities: Iterable[str], parameters: PairOptions) -> set[str]:
     bound = int(parameters.test_fraction * 2**64)
     number = sum(int.from_bytes(digest, "big") < bound for digest in digests.values())
     return set(ordered[: max(number, 2)])
-
-
-class DrawPairs(beam.PTransform):
-    """Draws verification pairs: from `(identity, id)` of images to `(id, Partners)`.
-
-    What is drawn depends on the set of images and the options alone, not on their order. A pair is
-    given once, under its first image.
-
-    Args:
-        parameters: `PairOptions`.
-    """
-
-    def __init__(self, parameters: PairOptions):
-        super().__init__()
-        self.parameters = parameters
-
-    def expand(self, images: beam.PCollection) -> beam.PCollection:
-        """Gathers the names and draws."""
-        return (
-            images
-            | "GatherNames" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
-            | "DrawPairs" >> beam.FlatMap(_drawn, self.parameters)
-        )
 
 
 def draw_pairs(
@@ -150,10 +125,3 @@ def _shuffled(size: int, draw: random.Random) -> Iterator[int]:
         chosen = draw.randrange(index, size)
         yield moved.get(chosen, chosen)
         moved[chosen] = moved.pop(index, index)
-
-
-def _drawn(
-    images: list[tuple[str, str]], parameters: PairOptions
-) -> Iterator[tuple[str, Partners]]:
-    pairs = draw_pairs(images, parameters.pairs, parameters.folds, parameters.seed)
-    yield from by_first_image(pairs).items()

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...transformed import TransformedData
+from ..pixels import to_floats
 from .identity_batches import IdentityBatches
 
 MOST_IN_MEMORY = 512 * 2**20
@@ -201,11 +202,6 @@ def balanced_batches(
     if not repeat:
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(draws.batches_per_pass))
     return dataset.prefetch(2)
-
-
-def to_floats(pixels: tf.Tensor) -> tf.Tensor:
-    """Returns uint8 pixels as float32 in [0, 1], what models take."""
-    return tf.cast(pixels, tf.float32) / 255.0
 
 
 _PIXELS = {"pixels": tf.io.FixedLenFeature([], tf.string)}

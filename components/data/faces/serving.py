@@ -14,12 +14,12 @@ import tensorflow as tf
 
 from ...serving import ServingModel, Signature
 from ...transformed import TransformedData
+from ..pixels import to_floats
 from .decoder import FaceDecoder
 from .embedding import compile_embedding, squared_distances
 from .pair_sampling import Pairs
 from .pair_threshold import choose_threshold
 from .paired_images import PairedImages, read_index, read_paired, verification_pairs
-from .parsing import to_floats
 from .safe_decoding import decode_each, parse_each
 
 LARGEST_DISTANCE = 4.0

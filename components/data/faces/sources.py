@@ -14,7 +14,7 @@ from ...records import BadRecord, Record
 from ..digits.folders import is_archive, source_name
 from . import examples, people, simulator
 from .options import CheckOptions, FolderOptions, LfwOptions, PairOptions, SimulatorOptions
-from .pairs import DrawPairs, Partners, held_out
+from .pairs import Partners, draw_pairs, held_out
 from .pairs_file import VerificationPair, by_first_image
 
 IMAGES_PER_ELEMENT = 200
@@ -125,6 +125,29 @@ class ReadLfw(beam.PTransform):
         )
 
 
+class DrawPairs(beam.PTransform):
+    """Draws verification pairs: from `(identity, id)` of images to `(id, Partners)`.
+
+    What is drawn depends on the set of images and the options alone, not on their order. A pair is
+    given once, under its first image.
+
+    Args:
+        parameters: `PairOptions`.
+    """
+
+    def __init__(self, parameters: PairOptions):
+        super().__init__()
+        self.parameters = parameters
+
+    def expand(self, images: beam.PCollection) -> beam.PCollection:
+        """Gathers the names and draws."""
+        return (
+            images
+            | "GatherNames" >> beam.CombineGlobally(beam.combiners.ToListCombineFn())
+            | "DrawPairs" >> beam.FlatMap(_drawn, self.parameters)
+        )
+
+
 def simulated_images(parameters: SimulatorOptions) -> list[people.FaceFile]:
     """Returns the names and splits of the images that are drawn; they have no path."""
     names = [simulator.identity_name(number) for number in range(parameters.identities)]
@@ -229,3 +252,10 @@ class _ReadFaceFiles(beam.DoFn):
 def _check_size(size: int) -> None:
     if size > MOST_BYTES:
         raise ValueError(f"the file has {size:,} bytes, more than {MOST_BYTES:,}")
+
+
+def _drawn(
+    images: list[tuple[str, str]], parameters: PairOptions
+) -> Iterator[tuple[str, Partners]]:
+    pairs = draw_pairs(images, parameters.pairs, parameters.folds, parameters.seed)
+    yield from by_first_image(pairs).items()

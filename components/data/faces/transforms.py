@@ -12,7 +12,7 @@ import apache_beam as beam
 
 from ...component import BadDataError
 from ...records import BadRecordError
-from . import examples
+from .. import image_files
 from .cropping import Crop
 from .options import TransformOptions
 
@@ -64,13 +64,14 @@ class Decode:
     def __init__(self, parameters: TransformOptions, assets: Mapping[str, Sequence[str]]):
         import tensorflow as tf
 
+        from .. import pixels
         from . import decoder
 
         self.decoder = decoder.FaceDecoder.from_assets(assets["image_shape"], assets["crop"])
         self.labels = {name: number for number, name in enumerate(assets["identities"])}
         self.needs_eyes = parameters.align and parameters.without_eyes == "bad"
         self._failed = tf.errors.InvalidArgumentError
-        self._reason = decoder.reason
+        self._reason = pixels.reason
 
     def __call__(self, features: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Returns the pixels and the label of one example."""
@@ -82,7 +83,7 @@ class Decode:
                 f"An image must be a whole JPEG, PNG, GIF or BMP file that holds what is cut out. "
                 f"Received: {features['image'][0][:20]!r}…: {self._reason(error)}"
             ) from error
-        name = examples.to_text(features["identity"][0])
+        name = image_files.to_text(features["identity"][0])
         return {
             "pixels": [pixels.tobytes()],
             "label": [self.labels.get(name, -1)],
@@ -118,10 +119,10 @@ class _Count(beam.CombineFn):
 
     def add_input(self, accumulator, features):
         identities, shapes = accumulator
-        identities.add(examples.to_text(features["identity"][0]))
+        identities.add(image_files.to_text(features["identity"][0]))
         if self._measures:
             try:
-                shapes[examples.shape(features["image"][0])] += 1
+                shapes[image_files.shape(features["image"][0])] += 1
             except ValueError:
                 # Not of one shape: `Decode` makes it a dead letter with the reason.
                 shapes[None] += 1
