@@ -1,4 +1,4 @@
-"""The code of the README and of a guide runs, and prints what they say."""
+"""The code of the README and of the guides runs, and prints what they say."""
 
 import contextlib
 import io
@@ -13,7 +13,7 @@ FENCE = re.compile(r"^```python\n(.*?)^```\n(?:\n^```text\n(.*?)^```\n)?", re.MU
 
 
 @pytest.mark.filterwarnings("ignore:The model does not have any trainable weights")
-@pytest.mark.parametrize("name", ["README.md", "docs/factorization.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/factorization.md", "docs/facenet.md"])
 def test_code_prints_what_the_page_says(name):
     page = HOUSE / name
     if not page.exists():

@@ -24,7 +24,8 @@ def small_network(
     maps a scale, averaged over small windows and normalized by their energy. Two branches read
     them and are added: one matrix of all places and maps, as in Fisher-vector faces (Simonyan et
     al. 2013, section 3.2: descriptors, then a learned projection), and 3×3 convolutions with batch
-    normalization, mean pooling after each second. Batch normalization and division by the norm end
+    normalization, added to their input where it has as many maps, and mean pooling after each
+    second. Batch normalization and division by the norm end
     it, as FaceNet's networks end with L2.
 
     Example:
@@ -67,18 +68,20 @@ def small_network(
         return keras.layers.BatchNormalization(momentum=momentum, name=name, **options)(x)
 
     def projection(x, name):
-        x = keras.layers.Flatten(name=f"{name}_features")(x)
         if dropout:
             x = keras.layers.Dropout(dropout, name=f"{name}_dropout")(x)
         return keras.layers.Dense(embedding_size, use_bias=False, name=f"{name}_projection")(x)
 
     image = keras.Input(image_shape, name="image")
-    grids = _magnitudes(image, orientations, scales)
-    x = keras.layers.Concatenate(name="magnitudes")(grids)
-    x = norm(x, "magnitudes_norm", center=False, scale=False)
-    branches = [projection(x, "matrix")]
+    smoothed, fine = _magnitudes(image, orientations, scales)
+    x = keras.layers.Concatenate(name="smoothed")(smoothed)
+    # Each place has its own mean: what all faces have there is no feature of one of them.
+    x = keras.layers.Flatten(name="matrix_features")(x)
+    branches = [projection(norm(x, "matrix_norm", center=False, scale=False), "matrix")]
+    x = keras.layers.Concatenate(name="fine")(fine)
+    x = norm(x, "fine_norm", center=False, scale=False)
     for number, count in enumerate(maps, start=1):
-        x = keras.layers.Conv2D(
+        y = keras.layers.Conv2D(
             count,
             3,
             padding="same",
@@ -86,10 +89,13 @@ def small_network(
             kernel_initializer="he_normal",
             name=f"conv{number}",
         )(x)
-        x = keras.layers.ReLU(name=f"conv{number}_relu")(norm(x, f"conv{number}_norm"))
+        y = keras.layers.ReLU(name=f"conv{number}_relu")(norm(y, f"conv{number}_norm"))
+        residual = x.shape[-1] == count
+        x = keras.layers.Add(name=f"residual{number}")([x, y]) if residual else y
         if number % 2 == 0:
             x = keras.layers.AveragePooling2D(2, padding="same", name=f"pool{number}")(x)
     if maps:
+        x = keras.layers.Flatten(name="convolutions_features")(x)
         branches.append(projection(x, "convolutions"))
         x = keras.layers.Add(name="sum")(branches)
     else:
@@ -100,15 +106,20 @@ def small_network(
 
 
 def _magnitudes(image, orientations, scales):
-    """Returns Gabor magnitudes at each scale, all on a grid of a quarter of the image's sides."""
-    grids = []
+    """Returns Gabor magnitudes of each scale on grids of a quarter of the image's sides, twice.
+
+    First averaged over windows that overlap, for the matrix, which knows no neighbours; then over
+    no more than the grid's spacing, for the convolutions.
+    """
+    smoothed, fine = [], []
     x = image
     for scale in range(1, scales + 1):
-        strides = 2 if scale == 1 else 1
-        y = GaborMagnitudes(orientations, strides=strides, name=f"gabor{scale}")(x)
-        # The windows overlap by half; at the third scale the grid has the place's own spacing.
+        y = GaborMagnitudes(orientations, strides=2 if scale == 1 else 1, name=f"gabor{scale}")(x)
         window, step = (4, 2) if scale <= 2 else (3, 1)
-        y = keras.layers.AveragePooling2D(window, step, padding="same", name=f"mean{scale}")(y)
-        grids.append(EnergyNormalization(name=f"energy{scale}")(y))
+        mean = keras.layers.AveragePooling2D(window, step, padding="same", name=f"mean{scale}")(y)
+        smoothed.append(EnergyNormalization(name=f"smoothed{scale}")(mean))
+        if scale <= 2:
+            y = keras.layers.AveragePooling2D(2, padding="same", name=f"fine_mean{scale}")(y)
+        fine.append(EnergyNormalization(name=f"fine{scale}")(y))
         x = keras.layers.AveragePooling2D(2, padding="same", name=f"half{scale}")(x)
-    return grids
+    return smoothed, fine

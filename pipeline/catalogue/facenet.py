@@ -15,7 +15,7 @@ from .method import Method, PaperFigure
 
 if TYPE_CHECKING:
     from ...components.serving import ServingModel
-    from ...components.training import Fit
+    from ...components.training import Fit, TrainingSummary
     from ...components.transformed import TransformedData
 
 MAIN, METRIC = "facenet", "lmnn"
@@ -111,6 +111,8 @@ class TrainerOptions(Parameters):
     def _known(cls, compare: list[str]) -> list[str]:
         for text in compare:
             _differences(text)
+        if len(set(compare)) < len(compare):
+            raise ValueError(f"`compare` must not name a network twice. Received: {compare}")
         return compare
 
     @pydantic.model_validator(mode="after")
@@ -163,7 +165,8 @@ def networks(parameters: TrainerOptions) -> dict[str, TrainerOptions]:
     found = {MAIN: parameters}
     for text in parameters.compare:
         changed = parameters.model_validate({**parameters.model_dump(), **_differences(text)})
-        found[re.sub(r"[^A-Za-z0-9.]+", "-", text)] = changed
+        name = re.sub(r"[^A-Za-z0-9.]+", "-", text)
+        found[name] = changed
     return found
 
 
@@ -178,6 +181,7 @@ def _network_fit(name: str, parameters: TrainerOptions, data: TransformedData) -
     from ...components.training import Fit
 
     epochs = parameters.steps // parameters.record_every
+    held_out = _has_pairs(data, "eval")
 
     def build():
         import keras
@@ -198,10 +202,13 @@ def _network_fit(name: str, parameters: TrainerOptions, data: TransformedData) -
         return model
 
     def callbacks():
+        from ...components.data.faces.measured_verification import MeasuredVerification
         from ...models.facenet import CollapseMonitor, MarginSchedule, linear_margin
 
         watched, labels = next(iter(_batches(parameters, data, augment=False)))
-        chosen = [CollapseMonitor(watched.numpy(), labels.numpy()), *_measured(data)]
+        chosen = [CollapseMonitor(watched.numpy(), labels.numpy())]
+        if held_out:
+            chosen.append(MeasuredVerification(data, "eval", prefix="held_out", far=0.01))
         if parameters.first_margin:
             margins = linear_margin(parameters.first_margin, parameters.margin, epochs)
             chosen.append(MarginSchedule(margins))
@@ -213,8 +220,8 @@ def _network_fit(name: str, parameters: TrainerOptions, data: TransformedData) -
         train=lambda: _batches(parameters, data, augment=parameters.augment),
         epochs=epochs,
         steps_per_epoch=parameters.record_every,
-        monitor="held_out_accuracy" if _measured(data) else "loss",
-        mode="max" if _measured(data) else "min",
+        monitor="held_out_accuracy" if held_out else "loss",
+        mode="max" if held_out else "min",
         callbacks=callbacks,
     )
 
@@ -263,16 +270,40 @@ def _batches(parameters: TrainerOptions, data: TransformedData, augment: bool) -
     return augmentation.augment(batches, seed=1) if augment else batches
 
 
-def _measured(data: TransformedData) -> list[Any]:
-    """Returns what measures verification of held-out people, if there are some."""
-    from ...components.data.faces.measured_verification import MeasuredVerification
+def _has_pairs(data: TransformedData, split: str) -> bool:
+    """Returns whether verification can be measured on a split."""
     from ...components.data.faces.paired_images import drawn_images
 
     try:
-        drawn_images(data, "eval", 2, seed=0)
+        drawn_images(data, split, 4, seed=0)
     except ValueError:
-        return []
-    return [MeasuredVerification(data, "eval", prefix="held_out", far=0.01)]
+        return False
+    return True
+
+
+def summarize_training(
+    parameters: TrainerOptions, logs: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> TrainingSummary:
+    """Returns a table of the networks: how long each was trained, and what it came to."""
+    from ...components.training import Table, TrainingSummary
+
+    measured = {
+        "held_out_accuracy": "best accuracy, held-out people",
+        "held_out_val": "VAL then",
+        "active_triplets": "active triplets then",
+    }
+    rows = []
+    for name in networks(parameters):
+        best = max(logs[name], key=lambda row: row.get("held_out_accuracy", -row["loss"]))
+        minutes = sum(row["seconds"] for row in logs[name]) / 60
+        rows.append(
+            [name, len(logs[name]) * parameters.record_every, round(minutes, 2)]
+            + [None if key not in best else round(best[key], 4) for key in measured]
+        )
+    title = f"Networks trained on {parameters.people} × {parameters.images} images a step"
+    return TrainingSummary(
+        [Table(title, ["network", "steps", "minutes", *measured.values()], rows)]
+    )
 
 
 def evaluate(
@@ -376,6 +407,7 @@ METHOD = Method(
     transform_options=faces.TransformOptions,
     fits=fits,
     trainer_options=TrainerOptions,
+    summarize_training=summarize_training,
     evaluate=evaluate,
     evaluator_options=EvaluatorOptions,
     draw=draw,
@@ -396,13 +428,15 @@ METHOD = Method(
     predict_files=faces.PREDICT_FILES,
     layer_examples=layer_examples,
     tiny={
-        "example_gen.identities": 24,
-        "example_gen.images": 6,
+        "example_gen.identities": 30,
+        "example_gen.images": 4,
         "example_gen.size": 32,
+        "example_gen.splits": {"train": 2, "eval": 1},
         "example_gen.pairs": 60,
         "trainer.maps": [4],
         "trainer.embedding_size": 16,
-        "trainer.people": 6,
+        "trainer.people": 5,
+        "trainer.images": 3,
         "trainer.components": 8,
         "trainer.steps": 8,
         "trainer.record_every": 4,
