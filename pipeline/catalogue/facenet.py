@@ -90,7 +90,9 @@ class TrainerOptions(Parameters):
     record_every: int = pydantic.Field(
         100, ge=1, description="steps between two measurements on held-out identities"
     )
-    learning_rate: float = pydantic.Field(1e-3, gt=0, description="of Adam, falling to 0")
+    learning_rate: float = pydantic.Field(
+        1e-3, gt=0, description="of Adam, after a short rise, then falling to 0"
+    )
     augment: bool = pydantic.Field(True, description="mirror, shift and shade training images")
     baselines: bool = pydantic.Field(
         True,
@@ -194,10 +196,18 @@ def _network_fit(name: str, parameters: TrainerOptions, data: TransformedData) -
             maps=tuple(parameters.maps),
             dropout=parameters.dropout,
         )
-        rate = keras.optimizers.schedules.CosineDecay(parameters.learning_rate, parameters.steps)
+        warm_up = parameters.steps // 20
+        rate = keras.optimizers.schedules.CosineDecay(
+            parameters.learning_rate / 20,
+            parameters.steps - warm_up,
+            warmup_target=parameters.learning_rate,
+            warmup_steps=warm_up,
+        )
         model.compile(
             keras.optimizers.Adam(rate),
-            TripletLoss(parameters.margin, selection=parameters.selection),
+            TripletLoss(
+                parameters.margin, selection=parameters.selection, average=parameters.average
+            ),
         )
         return model
 
