@@ -75,6 +75,9 @@ class TrainerOptions(Parameters):
     selection: Literal["semi_hard", "batch_hard", "hard", "all"] = pydantic.Field(
         "semi_hard", description="which triplets of a batch are learned from"
     )
+    average: Literal["active", "all"] = pydantic.Field(
+        "active", description="the mean over triplets that still have a loss, or over all selected"
+    )
     margin: float = pydantic.Field(
         0.2, gt=0, description="between squared distances, the paper's α"
     )
