@@ -4,10 +4,14 @@ import keras
 import numpy as np
 
 from ..example import LayerExample
+from .energy_normalization import EnergyNormalization
+from .gabor_magnitudes import GaborMagnitudes
 from .inception_block import inception_block
 from .inception_tables import InceptionModule
 from .l2_pooling import L2Pooling2D
 from .maxout import Maxout
+from .mirrored import MirrorImage
+from .small_network import small_network
 from .unit_embedding import UnitEmbedding
 from .zeiler_fergus_network import nn1
 
@@ -67,6 +71,20 @@ def layer_examples():
             lambda: L2Pooling2D(2, strides=2),
             _signed(5, 4, 2),
             skip=no_weights,
+        ),
+        LayerExample(
+            "GaborMagnitudes",
+            lambda: GaborMagnitudes(2),
+            _images(12, 10, 1),
+            skip={
+                **no_weights,
+                "empty_batch": "TensorFlow's mirror padding refuses an empty batch.",
+            },
+        ),
+        LayerExample("EnergyNormalization", EnergyNormalization, _images(4, 4, 2), skip=no_weights),
+        LayerExample("MirrorImage", MirrorImage, _images(4, 4, 1), skip=no_weights),
+        _network(
+            "small_network", lambda: small_network((32, 32, 1), SIZE, 2, 1, (4, 4)), (32, 32, 1)
         ),
         _network("inception_block", _inception, (5, 4, 2)),
         _network("nn1", lambda: nn1((24, 16, 1), SIZE, width=0.02), (24, 16, 1)),
