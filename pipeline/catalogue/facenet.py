@@ -89,9 +89,9 @@ class TrainerOptions(Parameters):
     singles: int = pydantic.Field(
         0, ge=0, description="further images of a batch, of identities that have one only"
     )
-    steps: int = pydantic.Field(1500, ge=1, description="training steps")
+    steps: int = pydantic.Field(600, ge=1, description="training steps")
     record_every: int = pydantic.Field(
-        100, ge=1, description="steps between two measurements on held-out identities"
+        50, ge=1, description="steps between two measurements on held-out identities"
     )
     learning_rate: float = pydantic.Field(
         1e-3, gt=0, description="of Adam, after a short rise, then falling to 0"
