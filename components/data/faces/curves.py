@@ -53,7 +53,8 @@ def draw_roc(
         parts.append(line(x, _TOP, x, base))
         parts.append(text(x, base + 16, f"{10.0**power:g}"))
     parts.append(text((_LEFT + right) / 2, base + 34, "false accept rate (0 at the left edge)"))
-    legend = _TOP + 16
+    # Below the axis: curves may pass anywhere above it.
+    legend = base + _BOTTOM + 14
     for number, (name, each) in reversed(list(enumerate(measured.items()))):
         corners = []
         before = 0.0
@@ -88,7 +89,7 @@ def draw_roc(
         f"a false accept rate of at most {far:g} ({accepted:,} pairs) {100 * found.val:.1f} % of "
         f"the former are accepted, 95 % interval {100 * found.low:.1f} to {100 * found.high:.1f} %"
     )
-    return {title: svg(_WIDTH, base + _BOTTOM, title, parts)}
+    return {title: svg(_WIDTH, legend + 15 * len(measured) + 6, title, parts)}
 
 
 def draw_distances(
