@@ -382,6 +382,7 @@ def test_verification_during_training(data):
     history = model.fit(batches, epochs=2, shuffle=False, verbose=0, callbacks=[callback]).history
     assert history["held_out_accuracy"] == [alone["accuracy"]] * 2
     assert history["held_out_val"] == [alone["val"]] * 2
+    assert history["held_out_area"] == [alone["area"]] * 2
     model.layers[2].set_weights([np.random.default_rng(9).normal(size=(SIDE * SIDE, 6))])
     after = model.fit(batches, shuffle=False, verbose=0, callbacks=[callback])
     after = after.history["held_out_accuracy"]
