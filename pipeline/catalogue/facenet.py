@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pydantic
 
 from ...components.component import HOW, Parameters
+from ...components.data.faces.metrics import SLICES, metrics
 from . import faces
 from .method import Method, PaperFigure
 
@@ -131,18 +132,7 @@ class TrainerOptions(Parameters):
 
 
 METRICS = {
-    "accuracy": "share of the verification pairs told rightly, mean over ten folds, the threshold "
-    "of each chosen on the others",
-    **{f"accuracy{suffix}": f"the same {what}" for suffix, what in BASELINES.items()},
-    "val": "share of the pairs of one person accepted at a false accept rate of at most "
-    "evaluator.far",
-    "far": "share of the pairs of two persons accepted there",
-    "eer": "share of the pairs told wrongly where false accepts and false rejects are as many",
-    "rank_1": "share of the images whose nearest other one is of the same person",
-    "rank_5": "share of the images with one of the same person among the five nearest",
-    "pairwise_f": "F of the pairs of images that agglomerative clustering puts together",
-    "accuracy_degraded": "accuracy on the same pairs with images made worse",
-    "val_degraded": "VAL on the same pairs with images made worse",
+    **metrics(BASELINES),
     "accuracy_compared": "accuracy of a network of the comparison",
     "val_compared": "VAL of a network of the comparison",
 }
@@ -346,7 +336,7 @@ def evaluate(
     names = [name for name in models if name != METRIC]
     if len(names) == 1:
         return
-    nothing = dict.fromkeys(METRICS) | dict.fromkeys(evaluation.SLICES)
+    nothing = dict.fromkeys([*METRICS, *SLICES])
     few = dataclasses.replace(amounts, degraded_pairs=0, images=0)
     for name in names:
         found = evaluation.rows({"": models[name]}, data, split, few) if name != MAIN else pairs
@@ -426,7 +416,7 @@ METHOD = Method(
     evaluator_options=EvaluatorOptions,
     draw=draw,
     metrics=METRICS,
-    slices=("fold", "jpeg quality", "pixels", "network"),
+    slices=(*SLICES, "network"),
     serve=serve,
     exporter_options=ExporterOptions,
     paper_figures=(

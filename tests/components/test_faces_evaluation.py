@@ -18,6 +18,7 @@ from methodical.components.data.faces import (
     degradation,
     evaluation,
     measured_verification,
+    metrics,
     pair_sampling,
     paired_images,
 )
@@ -207,9 +208,9 @@ def test_the_worst_pairs_come_first_and_have_their_images(data, monkeypatch):
 
 
 def test_rows_are_added_up_as_the_evaluator_does_it(found):
-    told = evaluation.metrics(baselines={"_other": "with other weights"})
+    told = metrics.metrics({"_other": "with other weights"})
     assert list(told)[:2] == ["accuracy", "accuracy_other"]
-    means = SlicedMeans(told, evaluation.SLICES)
+    means = SlicedMeans(told, metrics.SLICES)
     for row in found:
         means.add(row)
     json.dumps(found, allow_nan=False)
@@ -219,7 +220,7 @@ def test_rows_are_added_up_as_the_evaluator_does_it(found):
     assert overall["accuracy"] == pytest.approx(np.mean([row["accuracy"] for row in pairs]))
     by_slice = {
         name: [each["slice"][name] for each in means.slices() if name in each["slice"]]
-        for name in evaluation.SLICES
+        for name in metrics.SLICES
     }
     assert by_slice["fold"] == ["1", "2", "3"]
     assert by_slice["jpeg quality"] == ["10", "20", "30", "50", "70", "90"]

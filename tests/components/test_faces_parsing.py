@@ -4,6 +4,7 @@ import collections
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from methodical.components.artifacts import TransformGraph
 from methodical.components.data.faces import parsing
 from methodical.components.data.faces.identity_batches import IdentityBatches
@@ -133,6 +134,18 @@ def test_passes_differ_and_a_seed_repeats_them(data, most_in_memory):
         some = {who for ids, _ in first[3 * number : 3 * number + 3] for who, _ in ids}
         assert len(some) == 9
     assert first[:3] != first[3:6]
+
+
+@BOTH
+def test_the_global_seed_changes_nothing(data, most_in_memory):
+    def drawn(global_seed):
+        tf.random.set_seed(global_seed)
+        dataset = parsing.balanced_batches(
+            data, "train", 3, 2, seed=4, most_in_memory=most_in_memory
+        )
+        return batches_of(dataset, 6)
+
+    assert drawn(0) == drawn(7)
 
 
 @BOTH

@@ -40,7 +40,7 @@ def test_the_networks_of_a_comparison_have_a_row_a_pair(monkeypatch):
 
     def rows(models, data, split, amounts):
         asked.append((models[""], amounts.degraded_pairs, amounts.images))
-        nothing = dict.fromkeys([*evaluation.metrics(), *evaluation.SLICES])
+        nothing = dict.fromkeys([*facenet.METRICS, *facenet.SLICES])
         right = {"main": (1.0, 1.0), "other": (1.0, 0.0)}[models[""]]
         yield {**nothing, "fold": "1", "accuracy": right[0], "val": 1.0, "distance": 0.1}
         yield {**nothing, "fold": "2", "accuracy": right[1], "far": 0.0, "distance": 0.2}
@@ -50,7 +50,7 @@ def test_the_networks_of_a_comparison_have_a_row_a_pair(monkeypatch):
     monkeypatch.setattr(evaluation, "rows", rows)
     models = {"facenet": "main", "margin-0.5": "other"}
     found = list(facenet.evaluate(models, None, "test", facenet.EvaluatorOptions()))
-    assert all(set(row) >= {*facenet.METRICS, "network", *evaluation.SLICES} for row in found)
+    assert all(set(row) >= {*facenet.METRICS, "network", *facenet.SLICES} for row in found)
     assert [row["accuracy"] for row in found] == [1.0, 1.0, None, None, None, None, None]
     compared = [(row["network"], row["accuracy_compared"], row["val_compared"]) for row in found]
     assert compared[3:] == [
@@ -63,7 +63,7 @@ def test_the_networks_of_a_comparison_have_a_row_a_pair(monkeypatch):
 
 
 def test_one_network_is_compared_with_none(monkeypatch):
-    nothing = dict.fromkeys([*evaluation.metrics(), *evaluation.SLICES])
+    nothing = dict.fromkeys([*facenet.METRICS, *facenet.SLICES])
     monkeypatch.setattr(evaluation, "rows", lambda *_: iter([{**nothing, "fold": "1"}]))
     found = list(facenet.evaluate({"facenet": None}, None, "test", facenet.EvaluatorOptions()))
     assert [row["network"] for row in found] == [None]

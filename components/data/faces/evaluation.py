@@ -19,6 +19,7 @@ from ...transformed import TransformedData
 from ..image_files import data_uri, encode_png
 from . import degradation, parsing
 from .embedding import BATCH, compile_embedding, squared_distances
+from .metrics import SLICES, metrics
 from .pair_sampling import Pairs
 from .pair_threshold import choose_threshold
 from .paired_images import SplitIndex, read_images, read_index, read_paired, verification_pairs
@@ -28,9 +29,6 @@ WITH_IMAGES = 30
 
 RANKS = (1, 5)
 _FEWEST_PAIRS = 10
-SLICES = ("fold", *degradation.levels((1, 1, 1)))
-"""`fold`, `jpeg quality` and `pixels`: by what the rows are sliced."""
-
 Embed = Callable[[np.ndarray], np.ndarray]
 
 
@@ -103,28 +101,6 @@ def rows(
     yield from (empty | row for row in measured.degraded_rows())
 
 
-def metrics(far: float = 1e-3, baselines: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Returns the metrics of the rows, each with what it is.
-
-    Args:
-        far: float. The false accept rate of `val`.
-        baselines: what each baseline is, by its suffix.
-    """
-    share = "share of the pairs told rightly, the threshold chosen on the other folds"
-    return {
-        "accuracy": share,
-        **{f"accuracy{suffix}": f"the same {told}" for suffix, told in (baselines or {}).items()},
-        "val": f"share of the pairs of one person accepted at a FAR of at most {far:g}",
-        "far": "share of the pairs of two persons accepted there",
-        "eer": "share of the pairs told wrongly where false accepts and false rejects are as many",
-        "rank_1": "share of the images whose nearest other one is of the same person",
-        "rank_5": "share of the images with one of the same person among the five nearest",
-        "pairwise_f": "F of the pairs of images that agglomerative clustering puts together",
-        "accuracy_degraded": "accuracy on the same pairs with images made worse",
-        "val_degraded": "VAL on the same pairs with images made worse",
-    }
-
-
 class _Measured:
     """What is known of a split, and the embeddings of its images."""
 
@@ -151,7 +127,7 @@ class _Measured:
 
     def empty_row(self) -> dict[str, None]:
         """Returns all the names that a row must have."""
-        names = metrics(baselines=dict.fromkeys(suffix for suffix in self.models if suffix))
+        names = metrics(dict.fromkeys((suffix for suffix in self.models if suffix), ""))
         return dict.fromkeys([*names, *SLICES])
 
     def pair_rows(self) -> Iterator[dict[str, Any]]:

@@ -315,6 +315,9 @@ def _streamed(
     def batches(
         taken: tf.Tensor, lonely: tf.Tensor, order: tf.Tensor, seed: tf.Tensor
     ) -> tf.data.Dataset:
+        # Of this graph only: the order follows from our seed alone, whatever the process's global
+        # seed is; with that of 0 a shuffle refuses a tensor as its own.
+        tf.random.set_seed(1)
         several = groups(taken, order, draws.images).shuffle(buffer, seed=seed)
         several = several.rebatch(size, drop_remainder=True)
         if draws.singles:
