@@ -45,13 +45,14 @@ def folder(tmp_path_factory):
     return root
 
 
-@pytest.fixture
-def call(folder):
+def command_of(name, **asked):
+    """`predict` of a method with these `predict_…` fields."""
+
     def nothing(*arguments):
         return None
 
     method = Method(
-        name="toy",
+        name=name,
         title="A toy",
         paper="Nobody (2026)",
         sources={},
@@ -61,11 +62,19 @@ def call(folder):
         evaluate=nothing,
         metrics={"total": "a number"},
         serve=nothing,
+        **asked,
+    )
+    return predict.predict_command(
+        method, click.option("--root"), click.option("--json", "as_json", is_flag=True)
+    )
+
+
+@pytest.fixture
+def call(folder):
+    command = command_of(
+        "toy",
         predict_inputs={"user": "an id"},
         predict_signatures={"serving_history": {"items": "a list", "ratings": "a list"}},
-    )
-    command = predict.predict_command(
-        method, click.option("--root"), click.option("--json", "as_json", is_flag=True)
     )
 
     def run(*arguments):
@@ -125,26 +134,11 @@ def ask(tmp_path):
     for name, content in (("a", "Anna"), ("b", "Berta"), ("c", "broken")):
         (tmp_path / name).write_text(content)
 
-    def nothing(*arguments):
-        return None
-
-    method = Method(
-        name="files",
-        title="A toy",
-        paper="Nobody (2026)",
-        sources={},
-        analyze=nothing,
-        transform=nothing,
-        fits=nothing,
-        evaluate=nothing,
-        metrics={"total": "a number"},
-        serve=nothing,
+    command = command_of(
+        "files",
         predict_inputs={"user": "a name"},
         predict_signatures={"serving_pair": {"first": "a name", "second": "another"}},
         predict_files={"serving_default": ("user",), "serving_pair": ("first", "second")},
-    )
-    command = predict.predict_command(
-        method, click.option("--root"), click.option("--json", "as_json", is_flag=True)
     )
 
     def run(*arguments):

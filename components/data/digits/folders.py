@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from ... import filesystem
 from ...component import BadDataError
 from ...records import BadRecord
+from ..file_reader import is_archive
 
 SPLITS = {
     "train": "train",
@@ -35,11 +36,6 @@ class ImageFile:
     path: str
     split: str
     label: str
-
-
-def is_archive(data: str) -> bool:
-    """Whether images are read out of a .zip file."""
-    return data.lower().endswith(".zip")
 
 
 def find_images(data: str, limit: int = 0) -> tuple[list[ImageFile], list[BadRecord]]:

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import collections
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 
-from ... import filesystem
 from ...component import BadDataError
 from ...evaluator_metrics import natural
 from ...records import BadRecord, BadRecordError, Record
 from .. import image_files
+from ..file_reader import UNREADABLE, FileReader
 from . import examples, folders, idx
 from .options import BundledOptions, FolderOptions, IdxOptions, TfdsOptions, TransformOptions
 
 IMAGES_PER_ELEMENT = 500
 """Image files that one Beam element reads: few fat elements cost less than many small ones."""
-
-MOST_BYTES = 1 << 26
-"""A larger file is no image that can be used."""
 
 
 class ReadBundled(beam.PTransform):
@@ -249,12 +244,10 @@ class _ReadImageFiles(beam.DoFn):
     def __init__(self, data: str):
         super().__init__()
         self._data = data
-        self._archive: zipfile.ZipFile | None = None
+        self._files = FileReader(data)
 
     def teardown(self) -> None:
-        if self._archive is not None:
-            self._archive.close()
-            self._archive = None
+        self._files.close()
 
     def process(
         self, element: Iterable[folders.ImageFile | BadRecord]
@@ -265,9 +258,9 @@ class _ReadImageFiles(beam.DoFn):
                 yield file
                 continue
             try:
-                image = self._read(file.path)
+                image = self._files.read(file.path)
                 reason = examples.problem(image)
-            except (OSError, RuntimeError, ValueError, zlib.error, zipfile.BadZipFile) as error:
+            except UNREADABLE as error:
                 reason = f"{type(error).__name__}: {error}"
             if reason:
                 wanted = ", ".join(image_files.FORMATS)
@@ -276,23 +269,6 @@ class _ReadImageFiles(beam.DoFn):
                 )
             else:
                 yield examples.to_record(image, file.label, file.path, file.split, source)
-
-    def _read(self, name: str) -> bytes:
-        if folders.is_archive(self._data):
-            if self._archive is None:
-                # Its list of files is long: not once an element.
-                self._archive = zipfile.ZipFile(filesystem.open_file(self._data, "rb"))
-            _check_size(self._archive.getinfo(name).file_size)
-            return self._archive.read(name)
-        path = filesystem.join(self._data, name)
-        _check_size(filesystem.size(path))
-        with filesystem.open_file(path, "rb") as reader:
-            return reader.read()
-
-
-def _check_size(size: int) -> None:
-    if size > MOST_BYTES:
-        raise ValueError(f"the file has {size:,} bytes, more than {MOST_BYTES:,}")
 
 
 class _Count(beam.CombineFn):

@@ -14,6 +14,7 @@ from ... import filesystem
 from ...component import BadDataError
 from ...records import BadRecord
 from ..digits import folders
+from ..file_reader import is_archive
 from . import pairs_file
 from .options import FolderOptions
 from .pairs import held_out
@@ -140,7 +141,7 @@ def _check_splits(listed: Iterable[folders.ImageFile], data: str) -> None:
 
 def _read_beside(data: str, name: str, option: str) -> str:
     """Reads a text that lies in a folder or archive of images, beside it, or anywhere."""
-    if folders.is_archive(data):
+    if is_archive(data):
         with filesystem.open_file(data, "rb") as raw, zipfile.ZipFile(raw) as archive:
             if name in archive.namelist():
                 return _text(archive.read(name), name, option)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
 
-from ... import filesystem
 from ...records import BadRecord, Record
-from ..digits.folders import is_archive, source_name
+from ..digits.folders import source_name
+from ..file_reader import UNREADABLE, FileReader
 from . import examples, people, simulator
 from .options import CheckOptions, FolderOptions, LfwOptions, PairOptions, SimulatorOptions
 from .pairs import Partners, draw_pairs, held_out
@@ -19,9 +17,6 @@ from .pairs_file import VerificationPair, by_first_image
 
 IMAGES_PER_ELEMENT = 200
 """Image files that one Beam element reads: few fat elements cost less than many small ones."""
-
-MOST_BYTES = 1 << 26
-"""A larger file is no image that can be used."""
 
 
 class Simulate(beam.PTransform):
@@ -200,12 +195,10 @@ class _ReadFaceFiles(beam.DoFn):
         super().__init__()
         self._data = data
         self._parameters = parameters
-        self._archive: zipfile.ZipFile | None = None
+        self._files = FileReader(data)
 
     def teardown(self) -> None:
-        if self._archive is not None:
-            self._archive.close()
-            self._archive = None
+        self._files.close()
 
     def process(
         self, element: Iterable[people.FaceFile | BadRecord], partners: Mapping[str, Partners]
@@ -216,11 +209,11 @@ class _ReadFaceFiles(beam.DoFn):
                 yield file
                 continue
             try:
-                image = self._read(file.path)
+                image = self._files.read(file.path)
                 reason = examples.problem(
                     image, self._parameters.min_size, self._parameters.max_pixels
                 )
-            except (OSError, RuntimeError, ValueError, zlib.error, zipfile.BadZipFile) as error:
+            except UNREADABLE as error:
                 reason = f"{type(error).__name__}: {error}"
             if reason:
                 yield BadRecord(source, file.path, examples.not_an_image(reason))
@@ -235,23 +228,6 @@ class _ReadFaceFiles(beam.DoFn):
                     file.path,
                     partners.get(file.id),
                 )
-
-    def _read(self, name: str) -> bytes:
-        if is_archive(self._data):
-            if self._archive is None:
-                # Its list of files is long: not once an element.
-                self._archive = zipfile.ZipFile(filesystem.open_file(self._data, "rb"))
-            _check_size(self._archive.getinfo(name).file_size)
-            return self._archive.read(name)
-        path = filesystem.join(self._data, name)
-        _check_size(filesystem.size(path))
-        with filesystem.open_file(path, "rb") as reader:
-            return reader.read()
-
-
-def _check_size(size: int) -> None:
-    if size > MOST_BYTES:
-        raise ValueError(f"the file has {size:,} bytes, more than {MOST_BYTES:,}")
 
 
 def _drawn(
