@@ -151,7 +151,13 @@ def _differences(text: str) -> dict[str, Any]:
                 f"An entry of `compare` must be NAME=VALUE, several joined by commas, of "
                 f"{', '.join(COMPARED)}. Received: {part!r}"
             )
-        found[name] = COMPARED[name](value)
+        try:
+            found[name] = COMPARED[name](value)
+        except ValueError as error:
+            number = "a whole number" if COMPARED[name] is int else "a number"
+            raise ValueError(
+                f"In `compare`, {name} must be {number}. Received: {part!r}"
+            ) from error
     return found
 
 

@@ -25,7 +25,11 @@ def test_networks_differ_in_what_an_entry_says():
     [
         ({"compare": ["marign=0.5"]}, "NAME=VALUE.*Received: 'marign=0.5'"),
         ({"compare": ["margin"]}, "NAME=VALUE.*Received: 'margin'"),
-        ({"compare": ["embedding_size=many"]}, "invalid literal"),
+        (
+            {"compare": ["embedding_size=1.5"]},
+            "embedding_size must be a whole number. Received: 'embedding_size=1.5'",
+        ),
+        ({"compare": ["margin=wide"]}, "margin must be a number. Received: 'margin=wide'"),
         ({"compare": ["margin=0.5", "margin=0.5"]}, "must not name a network twice"),
         ({"steps": 130, "record_every": 50}, "must be a multiple.*steps=130, record_every=50"),
     ],
