@@ -5,6 +5,7 @@ import warnings
 import keras
 import numpy as np
 
+from .batch_checks import integer_labels
 from .triplet_loss import TripletLoss
 from .triplets import count_triplets
 
@@ -28,14 +29,18 @@ class CollapseMonitor(keras.callbacks.Callback):
     Example:
 
     ```python
-    monitor = CollapseMonitor(images[:256], labels[:256])
-    model.fit(batches, epochs=10, steps_per_epoch=100, callbacks=[monitor])
-    monitor.model.history.history["embedding_spread"]
+    labels = np.tile(np.arange(8), 16)
+    features = np.random.default_rng(0).normal(labels[:, None], 1.0, (128, 16))
+    model = keras.Sequential([keras.Input((16,)), UnitEmbedding(4)])
+    model.compile("adagrad", loss=TripletLoss())
+    monitor = CollapseMonitor(features[:64], labels[:64])
+    history = model.fit(features, labels, batch_size=64, epochs=2, callbacks=[monitor])
+    history.history["embedding_spread"]
     ```
 
     Args:
         images: array or dict of arrays, B inputs of the model, several of each identity.
-        labels: int array `(B,)`, below 0 for unknown people.
+        labels: int array `(B,)` or `(B, 1)`, below 0 for unknown people.
         margin: float, of the active triplets; `None` for that of the model's `TripletLoss`.
             Defaults to `None`.
         threshold: float, the spread below which the embedding counts as collapsed. Defaults to
@@ -43,18 +48,25 @@ class CollapseMonitor(keras.callbacks.Callback):
         batch_size: int, for the model's prediction. Defaults to 32.
 
     Raises:
-        ValueError: if the images have no positive or no negative pair; at the start of a training,
-            if there is no margin.
+        ValueError: if the labels are not integers of that shape, one for each image, or have no
+            positive or no negative pair; at the start of a training, if there is no margin.
     """
 
     def __init__(self, images, labels, margin=None, threshold=0.01, batch_size=32):
         super().__init__()
         self.images = images
-        self.labels = np.asarray(labels).reshape(-1)
+        self.labels = keras.ops.convert_to_numpy(integer_labels(labels))
         self.margin = margin
         self.threshold = threshold
         self.batch_size = batch_size
         self.collapsed = None
+        for part in keras.tree.flatten(images):
+            if hasattr(part, "shape") and part.shape[0] != len(self.labels):
+                raise ValueError(
+                    "Each image must have one label. "
+                    f"Received: {len(self.labels)} labels for images of the shape "
+                    f"{tuple(part.shape)}"
+                )
         known = self.labels >= 0
         alike = (self.labels[:, None] == self.labels) & known[:, None]
         self._positive = alike & ~np.eye(len(self.labels), dtype=bool)
@@ -62,7 +74,8 @@ class CollapseMonitor(keras.callbacks.Callback):
         if not (self._positive.any() and self._negative.any()):
             raise ValueError(
                 "`labels` must have two images of one identity and one of another. "
-                f"Received: labels={labels!r}"
+                f"Received: {known.sum()} images of {len(np.unique(self.labels[known]))} known "
+                f"identities and {(~known).sum()} of unknown people"
             )
 
     def on_train_begin(self, logs=None):

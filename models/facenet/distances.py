@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from .batch_checks import check_vectors
+
 
 def squared_distances(x, y=None):
     """Returns the squared Euclidean distance of each row of `x` to each row of `y`.
@@ -23,12 +25,15 @@ def squared_distances(x, y=None):
     Returns:
         Tensor `(B, C)`, float32 (float64 where `x` is).
 
+    Raises:
+        ValueError: for another number of dimensions.
+
     Reference:
         Schroff, Kalenichenko & Philbin 2015, FaceNet, arXiv 1503.03832, section 3.1.
     """
-    x = _wide(x)
+    x = _wide(x, "x")
     itself = y is None
-    y = x if itself else _wide(y)
+    y = x if itself else _wide(y, "y")
     squares = ops.sum(ops.square(x), axis=1)[:, None] + ops.sum(ops.square(y), axis=1)[None, :]
     distances = ops.relu(squares - 2.0 * ops.matmul(x, ops.transpose(y)))
     if itself:
@@ -38,6 +43,7 @@ def squared_distances(x, y=None):
     return distances
 
 
-def _wide(x):
+def _wide(x, name):
     x = ops.convert_to_tensor(x)
+    check_vectors(x, name)
     return x if str(x.dtype).endswith("float64") else ops.cast(x, "float32")

@@ -23,21 +23,30 @@ class HarmonicModel(keras.Model):
     the same image are a positive pair.
 
     The appendix's recipe: the new network is trained by itself first; then its last layer, the
-    embedding, is drawn anew and trained alone with this loss; then the whole network:
+    embedding, is drawn anew and trained alone with this loss; then the whole network.
+
+    Example, where `old` and `independent` stand for trained networks:
 
     ```python
+    labels = np.tile(np.arange(8), 16)  # several examples of each label in a batch
+    features = np.random.default_rng(0).normal(labels[:, None], 1.0, (128, 16))
+    old = keras.Sequential([keras.Input((16,)), UnitEmbedding(4)])
+    independent = keras.Sequential(
+        [keras.Input((16,)), keras.layers.Dense(32, activation="relu"), UnitEmbedding(4)]
+    )
+
     body = keras.Model(independent.inputs, independent.layers[-2].output)
     body.trainable = False
-    new = keras.Sequential([body, UnitEmbedding(128)])
+    new = keras.Sequential([body, UnitEmbedding(4)])
 
     model = HarmonicModel(old, new)
-    model.compile(optimizer="adam", loss=TripletLoss())
-    model.fit(balanced_batches, epochs=5)
+    model.compile("adam", loss=TripletLoss())
+    model.fit(features, labels, batch_size=64, epochs=2)
 
     body.trainable = True
-    model.compile(optimizer=keras.optimizers.Adam(1e-4), loss=TripletLoss())
-    model.fit(balanced_batches, epochs=20)
-    model.new_network.save("v2.keras")
+    model.compile(keras.optimizers.Adam(1e-4), loss=TripletLoss())
+    model.fit(features, labels, batch_size=64, epochs=2)
+    vectors = model.new_network.predict(features)  # (128, 4)
     ```
 
     Args:

@@ -5,6 +5,7 @@ import numbers
 import keras
 from keras import ops
 
+from .batch_checks import check_one_label_each, check_vectors, flat_labels, integer_labels
 from .distances import squared_distances
 
 
@@ -24,9 +25,14 @@ class LargeMarginLoss(keras.losses.Loss):
     targets are chosen by the distances of the outputs; `LargeMarginMetric.fit` has them fixed, as
     the paper does. An example without a target neighbour or without impostors adds 0.
 
+    Example:
+
     ```python
-    model.compile(optimizer="adam", loss=LargeMarginLoss(neighbors=3))
-    model.fit(balanced_batches)    # several examples of each label in a batch
+    labels = np.tile(np.arange(8), 32)  # several examples of each label in a batch
+    features = np.random.default_rng(0).normal(labels[:, None], 1.0, (256, 16))
+    model = keras.Sequential([keras.Input((16,)), LargeMarginMetric()])
+    model.compile("adam", loss=LargeMarginLoss(neighbors=3))
+    model.fit(features, labels, batch_size=64, epochs=2)
     ```
 
     Args:
@@ -35,11 +41,13 @@ class LargeMarginLoss(keras.losses.Loss):
         reduction: as for every Keras loss. Defaults to the mean over the batch.
 
     Call arguments:
-        y_true: int labels (B,).
+        y_true: int labels (B,) or (B, 1).
         y_pred: float outputs (B, D).
 
     Raises:
-        ValueError: `neighbors` is no positive integer or `push` is outside [0, 1].
+        ValueError: `neighbors` is no positive integer or `push` is outside [0, 1]; when called, for
+            labels that are not integers of that shape, for outputs of another number of dimensions,
+            and where there is not one label for each.
     """
 
     def __init__(
@@ -58,9 +66,15 @@ class LargeMarginLoss(keras.losses.Loss):
         self.neighbors = int(neighbors)
         self.push = float(push)
 
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        """Returns the reduced loss."""
+        return super().__call__(integer_labels(y_true), y_pred, sample_weight)
+
     def call(self, y_true, y_pred):
         """Returns the loss of each example, float32 (B,)."""
-        labels = ops.reshape(ops.convert_to_tensor(y_true), (-1,))
+        labels = flat_labels(y_true)
+        check_vectors(y_pred)
+        check_one_label_each(labels, y_pred)
         distances = squared_distances(ops.cast(y_pred, "float32"))
         alike = labels[:, None] == labels[None, :]
         count = ops.shape(distances)[0]

@@ -24,10 +24,14 @@ class LargeMarginMetric(keras.layers.Layer):
     by `Model.fit` with `LargeMarginLoss`, or as in the original on a fixed set of examples, by
     `fit`.
 
+    Example:
+
     ```python
+    labels = np.tile(np.arange(4), 16)
+    features = np.random.default_rng(0).normal(labels[:, None], 1.0, (64, 3))
     metric = LargeMarginMetric()
-    metric.fit(features, labels)    # (N, D), (N,)
-    metric(features)                # (N, D): nearest neighbours there
+    metric.fit(features, labels)
+    metric(features)  # (64, 3): nearest neighbours there
     ```
 
     Args:

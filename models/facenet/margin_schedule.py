@@ -21,9 +21,12 @@ class MarginSchedule(keras.callbacks.Callback):
     Example:
 
     ```python
+    labels = np.tile(np.arange(8), 16)
+    features = np.random.default_rng(0).normal(labels[:, None], 1.0, (128, 16))
+    model = keras.Sequential([keras.Input((16,)), UnitEmbedding(4)])
     model.compile("adagrad", loss=TripletLoss())
     schedule = MarginSchedule(linear_margin(0.05, 0.2, epochs=10))
-    model.fit(images, labels, epochs=20, callbacks=[schedule])
+    model.fit(features, labels, batch_size=64, epochs=20, callbacks=[schedule])
     ```
 
     Args:
@@ -31,12 +34,17 @@ class MarginSchedule(keras.callbacks.Callback):
             and `stepped_margin` make them.
 
     Raises:
-        ValueError: at the start of a training, unless the model's loss is, or has among its parts,
-            a `TripletLoss` whose margin is a number.
+        ValueError: if the schedule is no function; at the start of a training, unless the model's
+            loss is, or has among its parts, a `TripletLoss` whose margin is a number.
     """
 
     def __init__(self, schedule):
         super().__init__()
+        if not callable(schedule):
+            raise ValueError(
+                "`schedule` must be a function of the epoch, such as `linear_margin` and "
+                f"`stepped_margin` make. Received: schedule={schedule!r}"
+            )
         self.schedule = schedule
         self._losses = []
 

@@ -1,5 +1,7 @@
 """Triplets from the embeddings of a whole set, found between stretches of training."""
 
+import numbers
+
 import numpy as np
 
 SELECTIONS = ("semi_hard", "hard")
@@ -19,25 +21,28 @@ def offline_triplets(
     Example:
 
     ```python
-    triplets = offline_triplets(model.predict(images), labels)
-    images[triplets[:, 0]], images[triplets[:, 1]], images[triplets[:, 2]]
+    embeddings = np.array([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8]])  # as the network gives them
+    offline_triplets(embeddings, [0, 0, 1])  # [[1, 0, 2]]: anchor, positive, negative
     ```
 
     Args:
-        embeddings: float array `(N, D)`.
+        embeddings: float array `(N, D)`, finite.
         labels: int array `(N,)`, below 0 for unknown people: negatives only.
-        margin: float. Defaults to 0.2.
+        margin: float, at least 0. Defaults to 0.2.
         positives: `"hard"`, each anchor's farthest positive, or `"all"`. Defaults to `"hard"`.
         negatives: `"semi_hard"`, the nearest negative farther than the positive, the farthest where
             none is farther, or `"hard"`, the nearest. Defaults to `"semi_hard"`.
-        anchors: int array, the indices of the images that may be anchors, so that a worker can do
-            its share; `None` for all. Defaults to `None`.
+        anchors: the images that may be anchors, so that a worker can do its share: int array of
+            their indices in [0, N), or a bool for each image `(N,)`; `None` for all. Defaults to
+            `None`.
 
     Returns:
         int64 array `(T, 3)`: indices of anchor, positive and negative, in the order of the anchors.
 
     Raises:
-        ValueError: if the shapes do not agree, or a selection is unknown.
+        ValueError: if the shapes do not agree, embeddings are not finite, labels are not integers,
+            anchors are neither bools nor indices of images, or another argument is none of the
+            above.
     """
     embeddings = np.asarray(embeddings, dtype="float32")
     labels = np.asarray(labels)
@@ -46,11 +51,21 @@ def offline_triplets(
             "`embeddings` must have the shape (N, D) and `labels` (N,). "
             f"Received: {embeddings.shape} and {labels.shape}"
         )
+    if not np.isfinite(embeddings).all():
+        row = int(np.flatnonzero(~np.isfinite(embeddings).all(axis=1))[0])
+        raise ValueError(f"`embeddings` must be finite. Received: {embeddings[row]} in row {row}")
+    if labels.size and labels.dtype.kind not in "iu":
+        raise ValueError(
+            "`labels` must be integers; of names `np.unique(names, return_inverse=True)[1]` makes "
+            f"such. Received: dtype={labels.dtype}"
+        )
+    if not isinstance(margin, numbers.Real) or not margin >= 0:
+        raise ValueError(f"`margin` must be a number, at least 0. Received: margin={margin!r}")
     if positives not in ("hard", "all"):
         raise ValueError(f"`positives` must be 'hard' or 'all'. Received: {positives!r}")
     if negatives not in SELECTIONS:
         raise ValueError(f"`negatives` must be one of {SELECTIONS}. Received: {negatives!r}")
-    anchors = np.arange(len(labels)) if anchors is None else np.asarray(anchors, dtype="int64")
+    anchors = np.arange(len(labels)) if anchors is None else _indices(anchors, len(labels))
     anchors = anchors[labels[anchors] >= 0]
     squares = np.square(embeddings).sum(axis=1)
     rows = max(1, MOST_ENTRIES // max(1, len(labels)))
@@ -65,6 +80,24 @@ def offline_triplets(
         ]
         pieces.extend(found)
     return np.concatenate(pieces)
+
+
+def _indices(anchors, count):
+    """Returns int64 indices in [0, count), of a bool for each image too."""
+    anchors = np.asarray(anchors)
+    if anchors.dtype.kind == "b" and anchors.shape == (count,):
+        return np.flatnonzero(anchors)
+    if anchors.ndim != 1 or (anchors.size and anchors.dtype.kind not in "iu"):
+        raise ValueError(
+            f"`anchors` must be indices, or a bool for each of {count} images. "
+            f"Received: shape={anchors.shape}, dtype={anchors.dtype}"
+        )
+    wrong = anchors[(anchors < 0) | (anchors >= count)]
+    if wrong.size:
+        raise ValueError(
+            f"`anchors` must be indices of {count} images, from 0. Received: {wrong[0]} among them"
+        )
+    return anchors.astype("int64")
 
 
 def _of_anchor(anchor, distances, labels, margin, positives, negatives):

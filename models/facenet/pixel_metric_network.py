@@ -8,12 +8,15 @@ from .large_margin_metric import LargeMarginMetric
 def pixel_metric_network(image_shape, projection, metric=True, size=None, name=None):
     """Returns a model from images to vectors: principal components, then a metric.
 
+    Example:
+
     ```python
-    projection = PrincipalProjection(100)
+    images, labels = np.random.default_rng(0).random((64, 28, 24, 1)), np.tile(np.arange(8), 8)
+    projection = PrincipalProjection(10)
     projection.adapt(images)
-    model = pixel_metric_network((112, 112, 1), projection)
-    model.compile(optimizer="adam", loss=LargeMarginLoss())
-    model.fit(balanced_batches)
+    model = pixel_metric_network((28, 24, 1), projection)
+    model.compile("adam", loss=LargeMarginLoss())
+    model.fit(images, labels, batch_size=32)
     ```
 
     Args:

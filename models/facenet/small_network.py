@@ -1,5 +1,8 @@
 """A small network for faces that is trained from scratch on two cores in minutes."""
 
+import collections.abc
+import numbers
+
 import keras
 
 from .energy_normalization import EnergyNormalization
@@ -25,8 +28,7 @@ def small_network(
     them and are added: one matrix of all places and maps, as in Fisher-vector faces (Simonyan et
     al. 2013, section 3.2: descriptors, then a learned projection), and 3×3 convolutions with batch
     normalization, added to their input where it has as many maps, and mean pooling after each
-    second. Batch normalization and division by the norm end
-    it, as FaceNet's networks end with L2.
+    second. Batch normalization and division by the norm end it, as FaceNet's networks end with L2.
 
     Example:
 
@@ -50,14 +52,18 @@ def small_network(
         embeddings `(B, embedding_size)`, float32.
 
     Raises:
-        ValueError: the image is too small, or an argument is out of its range.
+        ValueError: the image is too small or of unknown size, or an argument is out of its range.
     """
-    height, width, channels = image_shape
-    if min(height, width) < _LEAST or channels < 1:
+    if isinstance(image_shape, collections.abc.Iterable):
+        image_shape = tuple(image_shape)
+    if not _is_shape(image_shape):
         raise ValueError(
             f"`image_shape` must be (height, width, channels) with sides of at least {_LEAST} "
-            f"pixels. Received: image_shape={tuple(image_shape)}"
+            f"pixels. Received: image_shape={image_shape!r}"
         )
+    for option, value in (("dropout", dropout), ("momentum", momentum)):
+        if not isinstance(value, numbers.Real) or not 0 <= value < 1:
+            raise ValueError(f"`{option}` must be in [0, 1). Received: {option}={value!r}")
     if embedding_size < 1 or not 1 <= scales <= 3 or any(number < 1 for number in maps):
         raise ValueError(
             "`embedding_size` and each of `maps` must be at least 1 and `scales` be in [1, 3]. "
@@ -103,6 +109,17 @@ def small_network(
     x = norm(x, "sum_norm", center=False, scale=False)
     unit = keras.layers.UnitNormalization(dtype="float32", name="embedding")(x)
     return keras.Model(image, unit, name=name)
+
+
+def _is_shape(shape):
+    """Returns whether images of this shape can be embedded."""
+    return (
+        isinstance(shape, tuple)
+        and len(shape) == 3
+        and all(isinstance(size, numbers.Integral) for size in shape)
+        and min(shape[:2]) >= _LEAST
+        and shape[2] >= 1
+    )
 
 
 def _magnitudes(image, orientations, scales):

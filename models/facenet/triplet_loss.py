@@ -1,8 +1,11 @@
 """The triplet loss of FaceNet (arXiv 1503.03832, section 3.1) and its choices of triplets."""
 
+import numbers
+
 import keras
 from keras import ops
 
+from .batch_checks import check_one_label_each, check_vectors, integer_labels
 from .distances import squared_distances
 from .triplet_selection import (
     SELECTIONS,
@@ -43,6 +46,7 @@ class TripletLoss(keras.losses.Loss):
     Example:
 
     ```python
+    model = keras.Sequential([keras.Input((2,)), UnitEmbedding(8)])
     model.compile("adagrad", loss=TripletLoss(margin=0.2))  # embeddings (B, D), labels (B,)
     loss = TripletLoss(margin=0.5, selection="all")
     points = np.array([[1.0, 0.0], [1.0, 0.0], [0.8, 0.6]])
@@ -70,6 +74,11 @@ class TripletLoss(keras.losses.Loss):
         y_true: integer tensor `(B,)` or `(B, 1)`, the identities. Below 0: an unknown person, who
             is everybody's negative and nobody's positive.
         y_pred: float tensor `(B, D)`, the embeddings, of unit length (`UnitEmbedding`).
+
+    Raises:
+        ValueError: for an option that is none of the above; when called, for labels that are not
+            integers of that shape, for embeddings of another number of dimensions, and where there
+            is not one label for each.
 
     References:
         Schroff, Kalenichenko & Philbin 2015, FaceNet, arXiv 1503.03832.
@@ -129,7 +138,7 @@ class TripletLoss(keras.losses.Loss):
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         """Returns the reduced loss."""
-        loss = super().__call__(identities(y_true), y_pred, sample_weight)
+        loss = super().__call__(identities(integer_labels(y_true)), y_pred, sample_weight)
         if tuple(loss.shape) == (0,) and self.reduction not in (None, "none"):
             return ops.sum(loss)
         return loss
@@ -137,6 +146,8 @@ class TripletLoss(keras.losses.Loss):
     def call(self, y_true, y_pred):
         """Returns each anchor's share `(B,)` of the loss, B times too large: their mean is it."""
         labels = identities(y_true)
+        check_vectors(y_pred)
+        check_one_label_each(labels, y_pred)
         distances = squared_distances(y_pred)
         take = self._take_all if self.selection.startswith("all") else self._take_chosen
         sums, active, taken = take(distances, labels)
@@ -200,7 +211,7 @@ def _entry(distances, index):
 
 
 def _check_margin(margin):
-    if isinstance(margin, str) or not 0 < margin <= 4:
+    if not isinstance(margin, numbers.Real) or not 0 < margin <= 4:
         raise ValueError(
             "`margin` must be 'soft' or a number in (0, 4], as squared distances of unit vectors "
             f"are in [0, 4]. Received: margin={margin!r}"

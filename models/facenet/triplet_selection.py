@@ -7,6 +7,8 @@ of the largest identity that takes O(B²K) time. No gradient passes through a ch
 
 from keras import ops
 
+from .batch_checks import flat_labels
+
 SELECTIONS = ("all", "all_semi_hard", "semi_hard", "hard", "batch_hard")
 
 
@@ -114,13 +116,7 @@ def identities(labels):
     Returns:
         int32 tensor `(B,)`.
     """
-    labels = ops.convert_to_tensor(labels)
-    if len(labels.shape) == 2 and labels.shape[1] == 1:
-        labels = ops.squeeze(labels, axis=1)
-    if len(labels.shape) != 1:
-        raise ValueError(
-            f"Labels must have the shape (B,) or (B, 1). Received: shape={tuple(labels.shape)}"
-        )
+    labels = flat_labels(labels)
     different = ops.cast(ops.logical_not(_equal(labels)), "float32")
     return ops.where(labels >= 0, _argmin(different)[:, 0], -1)
 

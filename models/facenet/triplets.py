@@ -4,6 +4,7 @@ import typing
 
 from keras import ops
 
+from .batch_checks import check_one_label_each, integer_labels
 from .distances import squared_distances
 from .triplet_selection import (
     active_counts,
@@ -54,6 +55,7 @@ def select_triplets(embeddings, labels, selection="semi_hard"):
     Example:
 
     ```python
+    points = np.array([[1.0, 0.0], [1.0, 0.0], [0.8, 0.6]])
     anchors, positives, negatives, mask = select_triplets(points, np.array([0, 0, 1]))
     anchors[mask]  # [0, 1]
     ```
@@ -68,15 +70,15 @@ def select_triplets(embeddings, labels, selection="semi_hard"):
         `Triplets`.
 
     Raises:
-        ValueError: for another selection: `"all"` would need B³ places.
+        ValueError: for another selection: `"all"` would need B³ places; as `TripletLoss` for
+            labels and embeddings.
     """
     if selection not in ("semi_hard", "hard", "batch_hard"):
         raise ValueError(
             "`selection` must be 'semi_hard', 'hard' or 'batch_hard': of all triplets only the "
             f"number is held, see `count_triplets`. Received: selection={selection!r}"
         )
-    labels = identities(labels)
-    distances = squared_distances(embeddings)
+    labels, distances = _checked(labels, embeddings)
     positive, negative = pair_masks(labels)
     possible = ops.any(negative, axis=1, keepdims=True)
     rows = ops.arange(ops.shape(distances)[0], dtype="int32")
@@ -102,8 +104,9 @@ def count_triplets(embeddings, labels, margin=0.2):
     Example:
 
     ```python
-    counts = count_triplets(embeddings, labels, margin=0.2)
-    number = np.sum(counts.semi_hard, dtype="int64")
+    points = np.array([[1.0, 0.0], [1.0, 0.0], [0.8, 0.6]])
+    counts = count_triplets(points, np.array([0, 0, 1]), margin=0.5)
+    np.sum(counts.semi_hard, dtype="int64")  # 2
     ```
 
     Args:
@@ -113,9 +116,11 @@ def count_triplets(embeddings, labels, margin=0.2):
 
     Returns:
         `TripletCounts`.
+
+    Raises:
+        ValueError: as `TripletLoss` for labels and embeddings.
     """
-    labels = identities(labels)
-    distances = squared_distances(embeddings)
+    labels, distances = _checked(labels, embeddings)
     positive, negative = (ops.sum(ops.cast(mask, "int32"), axis=1) for mask in pair_masks(labels))
     active, semi_hard = (
         ops.sum(ops.cast(ops.relu(counts), "int32"), axis=1)
@@ -125,3 +130,11 @@ def count_triplets(embeddings, labels, margin=0.2):
         )
     )
     return TripletCounts(positive * negative, active, semi_hard, active - semi_hard)
+
+
+def _checked(labels, embeddings):
+    """Returns the identities `(B,)` and the distances `(B, B)`."""
+    distances = squared_distances(embeddings)
+    labels = identities(integer_labels(labels))
+    check_one_label_each(labels, distances)
+    return labels, distances

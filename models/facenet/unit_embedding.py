@@ -1,5 +1,7 @@
 """The layer that FaceNet's networks end with: a vector on the unit sphere."""
 
+import numbers
+
 import keras
 from keras import ops
 
@@ -47,9 +49,9 @@ class UnitEmbedding(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not isinstance(size, int) or size < 1:
+        if not isinstance(size, numbers.Integral) or size < 1:
             raise ValueError(f"`size` must be a positive integer. Received: size={size!r}")
-        self.size = size
+        self.size = int(size)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 
 import numpy as np
 
@@ -94,7 +95,8 @@ def verify(distances, same, folds=None):
     among all thresholds, not on a grid.
 
     Args:
-        distances: float array (N,), squared distances of the pairs (any monotonic measure does).
+        distances: float array (N,), squared distances of the pairs; any measure that grows with the
+            distance does. Give similarities their negative.
         same: bool array (N,), whether the pair is of the same person.
         folds: int array (N,), the fold of each pair, or `None` for at most ten folds that get the
             same pairs and the different pairs in turn, in their order.
@@ -105,6 +107,10 @@ def verify(distances, same, folds=None):
     Raises:
         ValueError: for distances that are not finite, for pairs of one kind only, and where the
             folds other than one hold pairs of one kind only.
+
+    Warns:
+        UserWarning: where the area under the curve is below 0.5, so that same pairs are farther
+            than different ones, as similarities in place of distances would be.
 
     Example:
 
@@ -134,6 +140,15 @@ def verify(distances, same, folds=None):
     deviation = float(accuracies.std(ddof=1))
     roc, false_accepts, true_accepts = _curve(sorted_distances, sorted_same)
     trapezia = np.diff(false_accepts) * (true_accepts[1:] + true_accepts[:-1]) / 2
+    area = float(trapezia.sum() / (false_accepts[-1] * true_accepts[-1]))
+    if area < 0.5:
+        warnings.warn(
+            "Pairs of the same person must be nearer than those of different persons; give "
+            "similarities their negative. "
+            f"Received: distances with an area of {area:.3f} under the ROC, less than chance",
+            UserWarning,
+            stacklevel=2,
+        )
     rate, rate_threshold = _equal_error(roc, false_accepts, true_accepts)
     return Verification(
         accuracy=float(accuracies.mean()),
@@ -147,7 +162,7 @@ def verify(distances, same, folds=None):
         roc=roc,
         equal_error_rate=rate,
         equal_error_threshold=rate_threshold,
-        area_under_curve=float(trapezia.sum() / (false_accepts[-1] * true_accepts[-1])),
+        area_under_curve=area,
     )
 
 
@@ -230,6 +245,32 @@ def val_at_far(distances, same, far=1e-3):
     )
 
 
+def folds_in_turn(same):
+    """Returns a fold for each pair: at most ten that get the pairs of each kind in turn.
+
+    There are as many as pairs of the rarer kind, so that each fold has both; of fewer than two such
+    pairs all are in one fold, which `verify` refuses.
+
+    Args:
+        same: bool array (N,).
+
+    Returns:
+        int64 array (N,), from 0.
+
+    Example:
+
+    >>> folds_in_turn([True, True, False, False])
+    array([0, 1, 0, 1])
+    """
+    same = np.asarray(same, dtype=bool)
+    kinds = [np.flatnonzero(same), np.flatnonzero(~same)]
+    number = max(1, min(MOST_FOLDS, *(kind.size for kind in kinds)))
+    folds = np.empty(same.size, dtype="int64")
+    for kind in kinds:
+        folds[kind] = np.arange(kind.size) % number
+    return folds
+
+
 def _checked_pairs(distances, same):
     """Returns float64 distances and bools, both (N,), of pairs of both kinds."""
     distances, given = np.asarray(distances, dtype="float64"), np.asarray(same)
@@ -275,18 +316,14 @@ def _checked_folds(folds, distances):
 
 
 def _turns(same):
-    """Returns folds (N,) that get the pairs of each kind in turn."""
-    kinds = [np.flatnonzero(same), np.flatnonzero(~same)]
-    fewest = min(kind.size for kind in kinds)
-    if fewest < 2:
+    """Returns at least two folds (N,)."""
+    numbers = int(same.sum()), int((~same).sum())
+    if min(numbers) < 2:
         raise ValueError(
             "Expected at least two same and two different pairs. "
-            f"Received: {kinds[0].size} same and {kinds[1].size} different pairs"
+            f"Received: {numbers[0]} same and {numbers[1]} different pairs"
         )
-    folds = np.empty(same.size, dtype="int64")
-    for kind in kinds:
-        folds[kind] = np.arange(kind.size) % min(MOST_FOLDS, fewest)
-    return folds
+    return folds_in_turn(same)
 
 
 def _middle(low, high):

@@ -186,6 +186,28 @@ def test_fit_says_what_is_wrong():
         LargeMarginLoss(neighbors=0)
 
 
+@pytest.mark.parametrize(
+    ("labels", "x", "words"),
+    [
+        (np.eye(3)[[0, 0, 1, 2]], np.ones((4, 2)), r"argmax.*Received: shape=\(4, 3\)"),
+        (["a", "a", "b", "b"], np.ones((4, 2)), "np.unique.*Received: dtype=str"),
+        ([0.0, 0.0, 0.5, 0.5], np.ones((4, 2)), "Received: dtype=float"),
+        ([0, 0, 1], np.ones((4, 2)), "Received: 3 labels for 4 vectors"),
+        ([0, 0, 1, 1], np.ones((4, 2, 1)), r"Received: shape=\(4, 2, 1\)"),
+    ],
+)
+def test_a_batch_that_does_not_fit_is_an_error(labels, x, words):
+    with pytest.raises(ValueError, match=words):
+        LargeMarginLoss()(labels, x.astype("float32"))
+
+
+def test_labels_in_a_column_are_labels():
+    x = np.random.default_rng(3).normal(size=(4, 2)).astype("float32")
+    labels = np.array([0, 0, 1, 1])
+    loss = LargeMarginLoss(neighbors=1)
+    assert float(loss(labels[:, None], x)) == float(loss(labels, x)) > 0
+
+
 def test_projection_on_the_cone():
     matrix = np.random.default_rng(4).normal(size=(5, 5))
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)

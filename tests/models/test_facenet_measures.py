@@ -1,6 +1,7 @@
 """Verification, tracks, identification and clustering, against brute force and libraries."""
 
 import itertools
+import warnings
 
 import numpy as np
 import pytest
@@ -120,6 +121,21 @@ def test_folds_that_are_not_given_get_each_kind_in_turn():
     assert measures.folds.size == 10
     few = verification.verify([0.1, 0.2, 0.3, 1.0, 2.0], [True, True, True, False, False])
     assert few.folds.size == 2
+    np.testing.assert_array_equal(
+        verification.folds_in_turn([True, True, True, False, False]), [0, 1, 0, 0, 1]
+    )
+    # Too few pairs of one kind for two folds.
+    assert not verification.folds_in_turn([True, True, False]).any()
+
+
+def test_similarities_are_warned_of():
+    distances, same, folds = drawn_pairs()
+    with pytest.warns(UserWarning, match=r"negative.*Received: .* area of 0\.1\d\d under"):
+        verification.verify(2 - distances, same, folds)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        verification.verify(distances, same, folds)
+        verification.verify([1.0] * 8, [True, False] * 4)
 
 
 @pytest.mark.parametrize("digits", [None, 1])

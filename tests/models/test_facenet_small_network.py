@@ -167,6 +167,13 @@ def test_a_saved_model_embeds_alike(tmp_path):
     ("build", "message"),
     [
         (lambda: small_network((31, 64, 1)), r"at least 32 pixels.*Received: image_shape=\(31"),
+        (lambda: small_network((64, 64)), r"Received: image_shape=\(64, 64\)"),
+        (lambda: small_network(64), "Received: image_shape=64"),
+        (lambda: small_network((None, None, 1)), r"Received: image_shape=\(None, None, 1\)"),
+        (lambda: small_network((32, 32, 0)), r"Received: image_shape=\(32, 32, 0\)"),
+        (lambda: small_network((32, 32, 1), dropout=1.0), "`dropout`.*Received: dropout=1.0"),
+        (lambda: small_network((32, 32, 1), momentum=2), "`momentum`.*Received: momentum=2"),
+        (lambda: small_network((32, 32, 1), momentum=None), "Received: momentum=None"),
         (lambda: small_network((32, 32, 1), embedding_size=0), "Received: embedding_size=0"),
         (lambda: small_network((32, 32, 1), maps=(4, 0)), r"maps=\(4, 0\)"),
         (lambda: small_network((32, 32, 1), scales=5), "scales=5"),

@@ -1,5 +1,7 @@
 """The layer and the callbacks of FaceNet's training: unit vectors, margins, collapse."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -78,6 +80,8 @@ def test_unit_embedding_needs_a_size_and_known_features():
         UnitEmbedding(0)
     with pytest.raises(ValueError, match=r"Received: input_shape=\(None, None\)"):
         UnitEmbedding(4)(keras.Input((None,)))
+    config = json.loads(json.dumps(UnitEmbedding(np.int64(8)).get_config()))
+    assert UnitEmbedding.from_config(config).size == 8
 
 
 def test_margin_changes_within_a_compiled_training():
@@ -117,6 +121,8 @@ def test_margin_schedules_need_what_they_need():
         linear_margin(0.1, 0.2, 0)
     with pytest.raises(ValueError, match=r"Received: steps=\{3: 0.2\}"):
         stepped_margin({3: 0.2})
+    with pytest.raises(ValueError, match=r"function of the epoch.*Received: schedule=0\.2"):
+        MarginSchedule(0.2)
     schedule = MarginSchedule(lambda epoch: 0.1)
     model = network(0.1, margin="soft")
     with pytest.raises(ValueError, match="whose margin is a number"):
@@ -178,11 +184,27 @@ def test_monitor_warns_of_nan():
         fit(model, 1, [CollapseMonitor(x, labels)])
 
 
-def test_monitor_needs_pairs_and_a_margin():
-    x, _ = faces()
-    for labels in (np.zeros(24, int), np.arange(24), np.full(24, -1)):
-        with pytest.raises(ValueError, match="two images of one identity and one of another"):
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (np.zeros(24, int), "one of another. Received: 24 images of 1 known identities and 0 of"),
+        (np.arange(24), "Received: 24 images of 24 known identities"),
+        (np.full(24, -1), "Received: 0 images of 0 known identities and 24 of unknown people"),
+        (np.eye(4, dtype=int).repeat(6, 0), r"argmax.*Received: shape=\(24, 4\)"),
+        (np.arange(12) // 2, r"Received: 12 labels for images of the shape \(24, 8\)"),
+        (np.arange(24) / 2, "must be integers.*Received: dtype=float64"),
+    ],
+)
+def test_monitor_says_what_is_wrong_with_labels(labels, words):
+    for x in (faces()[0], {"image": faces()[0]}):
+        with pytest.raises(ValueError, match=words):
             CollapseMonitor(x, labels)
+
+
+def test_monitor_takes_labels_in_a_column_and_needs_a_margin():
+    x, labels = faces()
+    monitor = CollapseMonitor({"image": x}, ops.convert_to_tensor(labels[:, None]))
+    np.testing.assert_array_equal(monitor.labels, labels)
     model = network(0.1, margin="soft")
     with pytest.raises(ValueError, match="the argument `margin`"):
         fit(model, 1, [CollapseMonitor(*faces())])

@@ -251,6 +251,7 @@ def test_config_keeps_a_margin_set_later():
         ({"average": "none"}, "average='none'"),
         ({"margin": 0.0}, "margin=0.0"),
         ({"margin": "hard"}, "margin='hard'"),
+        ({"margin": None}, "margin=None"),
         ({"margin": "soft", "selection": "all"}, "selection='all'"),
         ({"dtype": "float16"}, "dtype='float16'"),
     ],
@@ -260,9 +261,51 @@ def test_wrong_options_are_errors(options, words):
         TripletLoss(**options)
 
 
-def test_wrong_labels_are_an_error():
-    with pytest.raises(ValueError, match=r"Received: shape=\(4, 2\)"):
-        TripletLoss()(np.zeros((4, 2), "int32"), points(4))
+@pytest.mark.parametrize("function", ["loss", "select", "count"])
+@pytest.mark.parametrize(
+    ("labels", "x", "words"),
+    [
+        (np.zeros((4, 2), "int32"), points(4), r"argmax\(labels, -1\).*shape=\(4, 2\)"),
+        (np.zeros((4, 2), "float32"), points(4), r"argmax\(labels, -1\).*shape=\(4, 2\)"),
+        (["ann", "ann", "bob", "bob"], points(4), "np.unique.*Received: dtype=str"),
+        ([0.0, 0.5, 1.0, 1.5], points(4), "must be integers.*Received: dtype=float"),
+        (np.array([0, 0, 1, np.nan], "float32"), points(4), "Received: dtype=float32"),
+        (ops.convert_to_tensor(np.ones(4, "float32")), points(4), "Received: dtype=float32"),
+        ([0, 0, 1], points(4), "Received: 3 labels for 4 vectors"),
+        ([0, 0, 1, 1], points(4)[:, None], r"one vector for each.*shape=\(4, 1, 2\)"),
+        ([0, 0, 1, 1], points(4)[:, 0], r"one vector for each.*shape=\(4,\)"),
+    ],
+)
+def test_a_batch_that_does_not_fit_is_an_error(labels, x, words, function):
+    functions = {
+        "loss": TripletLoss(),
+        "select": lambda labels, x: select_triplets(x, labels),
+        "count": lambda labels, x: count_triplets(x, labels),
+    }
+    with pytest.raises(ValueError, match=words):
+        functions[function](labels, x)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int64"])
+def test_labels_of_any_integer_dtype_and_none(dtype):
+    x, _ = batch(1)
+    labels = (np.arange(14) // 2).astype(dtype)
+    expected = TripletLoss(0.2, "all")(labels.astype("int32"), x)
+    assert float(TripletLoss(0.2, "all")(ops.convert_to_tensor(labels), x)) == float(expected)
+    assert float(TripletLoss()([], points(0))) == 0
+
+
+def test_a_training_step_refuses_labels_that_are_no_integers():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    # torch.compile needs a C++ compiler and half a minute a layer.
+    model.compile("sgd", loss=TripletLoss(), jit_compile=BACKEND != "torch")
+    with pytest.raises(ValueError, match=r"must be integers.*Received: dtype=float32"):
+        model.fit(points(4), np.array([0, 0, 1.5, 1.5], "float32"), verbose=0)
+    with pytest.raises(ValueError, match=r"argmax.*Received: shape=\((4|None), 3\)"):
+        model.fit(points(4), np.eye(3, dtype="int32")[[0, 0, 1, 2]], verbose=0)
+
+
+def test_all_triplets_cannot_be_listed():
     with pytest.raises(ValueError, match=r"count_triplets.*Received: selection='all'"):
         select_triplets(points(4), [0, 0, 1, 1], "all")
 
@@ -340,6 +383,10 @@ def test_graph_of_unknown_batch_size(jit):
         x, labels = batch(1)
         np.testing.assert_allclose(graph(labels, x), loss(labels, x), rtol=1e-5)
         assert jit or float(graph(labels[:0], x[:0])) == 0
+    # Of labels from a `tf.py_function` not even the number of dimensions is known.
+    specification[0] = tf.TensorSpec(None, "int32")
+    graph = tf.function(TripletLoss(), input_signature=specification, jit_compile=jit)
+    np.testing.assert_allclose(graph(labels[:, None], x), TripletLoss()(labels, x), rtol=1e-5)
 
 
 @pytest.mark.parametrize("negatives", ["semi_hard", "hard"])
@@ -362,13 +409,37 @@ def test_offline_triplets_are_the_active_ones_of_the_enumeration(positives, nega
         for part in np.split(np.arange(14), 2)
     ]
     np.testing.assert_array_equal(np.concatenate(halves), found)
+    masked = offline_triplets(x, labels, 0.2, positives, negatives, anchors=np.arange(14) < 7)
+    np.testing.assert_array_equal(masked, halves[0])
 
 
 def test_offline_triplets_of_nothing():
     assert offline_triplets(np.zeros((0, 3)), np.zeros(0, int)).shape == (0, 3)
     assert offline_triplets(points(3), [0, 1, 2]).shape == (0, 3)
-    with pytest.raises(ValueError, match=r"Received: \(3, 2\) and \(2,\)"):
-        offline_triplets(points(3), [0, 1])
+    assert offline_triplets(np.zeros((0, 3)), []).shape == (0, 3)
+    assert offline_triplets(points(3), [0, 0, 1], anchors=[]).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"labels": [0, 1]}, r"Received: \(3, 2\) and \(2,\)"),
+        ({"labels": ["ann", "ann", "bob"]}, "np.unique.*Received: dtype=<U3"),
+        ({"labels": [0.0, 0.0, 0.5]}, "Received: dtype=float64"),
+        ({"embeddings": [[0, 1], [np.nan, 0], [1, 0]]}, r"finite. Received: .*nan.* in row 1"),
+        ({"margin": "soft"}, "Received: margin='soft'"),
+        ({"margin": np.nan}, "Received: margin=nan"),
+        ({"positives": "easy"}, "Received: 'easy'"),
+        ({"negatives": "easy"}, "Received: 'easy'"),
+        ({"anchors": [True, False]}, r"bool for each of 3 images.*shape=\(2,\), dtype=bool"),
+        ({"anchors": [0.0, 1.0]}, r"Received: shape=\(2,\), dtype=float64"),
+        ({"anchors": [0, 3]}, "Received: 3 among them"),
+        ({"anchors": [-1]}, "Received: -1 among them"),
+    ],
+)
+def test_offline_triplets_say_what_is_wrong(options, words):
+    with pytest.raises(ValueError, match=words):
+        offline_triplets(**{"embeddings": points(3), "labels": [0, 0, 1]} | options)
 
 
 def test_squared_distances():
@@ -380,3 +451,9 @@ def test_squared_distances():
     assert not np.diag(found).any()
     across = ops.convert_to_numpy(squared_distances(x[:5], x[3:]))
     np.testing.assert_allclose(across, expected[:5, 3:], rtol=1e-4, atol=1e-4)
+    for arguments, words in (
+        ((x[0],), r"`x` must.*Received: shape=\(2,\)"),
+        ((x, x[None]), r"`y` must.*Received: shape=\(1, 400, 2\)"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            squared_distances(*arguments)

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ....models.facenet.verification import MOST_FOLDS, folds_in_turn
 from . import pairs
-
-MOST_FOLDS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Pairs:
 
 
 def draw_pairs(identities: Sequence[bytes], count: int, seed: int) -> Pairs:
-    """Draws pairs of images, half of them of the same person, as `pairs.draw_pairs` does.
+    """Draws pairs of images, half of them of the same person, as `pairs.draw_id_pairs` does.
 
     Args:
         identities: who is in each image, (N,).
@@ -70,7 +69,7 @@ def draw_pairs(identities: Sequence[bytes], count: int, seed: int) -> Pairs:
     same = np.zeros(0, bool)
     if len(images) > 1 and max(images.values()) > 1:
         numbered = [(name, str(number)) for number, name in enumerate(names)]
-        drawn = pairs.draw_pairs(numbered, max(count, 4), MOST_FOLDS, seed)
+        drawn = pairs.draw_id_pairs(numbered, max(count, 4), MOST_FOLDS, seed)
         first = np.array([int(pair.first) for pair in drawn])
         second = np.array([int(pair.second) for pair in drawn])
         people = np.array(names, object)
@@ -82,20 +81,3 @@ def draw_pairs(identities: Sequence[bytes], count: int, seed: int) -> Pairs:
         )
     folds = np.array([pair.fold for pair in drawn])
     return Pairs(first, second, same, folds if len(np.unique(folds)) > 1 else folds_in_turn(same))
-
-
-def folds_in_turn(same: np.ndarray) -> np.ndarray:
-    """Returns a fold for each pair: at most ten that get the pairs of each kind in turn.
-
-    Args:
-        same: bool (P,).
-
-    Returns:
-        int64 (P,).
-    """
-    folds = np.zeros(len(same), np.int64)
-    kinds = [np.flatnonzero(same), np.flatnonzero(~same)]
-    number = max(1, min(MOST_FOLDS, *(len(kind) for kind in kinds)))
-    for kind in kinds:
-        folds[kind] = np.arange(len(kind)) % number
-    return folds
