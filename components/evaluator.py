@@ -39,7 +39,8 @@ class Evaluator(Component):
 
     - `metrics`: the mean over the examples, or the root mean square of the metrics that the method
       says are such;
-    - `slices`: for every slice the mean over its examples, and how many there are (`count`);
+    - `slices`: for every slice the mean over its examples, how many rows there are (`count`), and
+      how many of them have a value of each metric (`counts`);
     - `mean_over_slices`: `{"slice": name, "metrics": …, "standard_deviation": …}` or `null`: the
       mean of the slices' means and their sample standard deviation, over the values of the *first*
       slice name. Where every slice is a task, this is what papers call the mean accuracy: each task
@@ -48,13 +49,17 @@ class Evaluator(Component):
 
     The main figure, by which the model is blessed and compared, is that of the main metric in
     `mean_over_slices` if there are slices, else in `metrics`. `main` names the metric, `main_value`
-    is the figure, `main_label` what the screen calls it: `mean accuracy` or `accuracy`. A value
-    that is missing or not finite is left out of the means and counted under `missing`.
+    is the figure, `main_label` what the screen calls it: `mean accuracy` or `accuracy`. `None` in a
+    row, where a metric does not apply, is left out of the means; so is a value that is not finite,
+    which `not_finite` counts. `rows` is the number of rows, `counts` for each metric how many of
+    them have a value, and `examples` how many have the main metric.
 
     The model is blessed if every check under `thresholds` passed: `min_value` (where given) and
     `max_drop` (where there is an earlier blessed model as `baseline`). `baseline` is `null` where
     there is none. `paper` has all of the paper's figures, with `ours` beside each that has a slice
-    and metric here; `column` names the paper's variant that is comparable, or is `null`.
+    and metric here. One that was measured with other parameters than the Evaluator's, as its
+    `measured_at` has them, is not `comparable`: it has no `ours`, and its remark says why. `column`
+    names the paper's variant that is comparable, or is `null`.
 
     Where the method has `draw`, `figures.json` has pairs of title and SVG text.
     """
@@ -121,7 +126,7 @@ class Evaluator(Component):
             functions.get("root_mean_square") or (),
         )
         models = _evaluate(context, data, split, means)
-        if not means.examples:
+        if not means.rows:
             raise BadDataError(
                 f"`evaluate` must yield a row for each example. Received: none for the split "
                 f"{split!r} with {data.splits[split]} examples"
@@ -147,7 +152,7 @@ class Evaluator(Component):
         blessing.properties["blessed"] = blessed
         name = "BLESSED" if blessed else "NOT_BLESSED"
         filesystem.open_file(blessing.path(name), "w").close()
-        context.counters.update(examples=means.examples, missing=sum(means.missing.values()))
+        context.counters.update(_counters(found))
         context.summary = summary(found)
         if not blessed:
             failed = [check for check in found["thresholds"] if not check["passed"]]
@@ -157,6 +162,15 @@ class Evaluator(Component):
                 "Train it longer or otherwise, or set evaluator.min_value and evaluator.max_drop "
                 "to what is acceptable.",
             )
+
+
+def _counters(found: Mapping[str, Any]) -> dict[str, int]:
+    counters = {"examples": found["examples"]}
+    if found["rows"] != found["examples"]:
+        counters["rows"] = found["rows"]
+    if any(found["not_finite"].values()):
+        counters["values not finite"] = sum(found["not_finite"].values())
+    return counters
 
 
 def chosen_split(wanted: str, splits: Mapping[str, int]) -> str:
@@ -187,19 +201,15 @@ def _evaluate(
     from .model_loading import load_models
 
     models = load_models(context.inputs["model"])
-    expected = data.splits[split]
     rows = context.functions["evaluate"](models, data, split, context.parameters)
     path = context.outputs["evaluation"].path("examples.jsonl")
     with filesystem.open_file(path, "w") as writer:
         for row in rows:
             means.add(row)
             writer.write(json.dumps(_plain(row), ensure_ascii=False) + "\n")
-            if means.examples % _REPORTED == 0:
-                if means.examples <= expected:
-                    fraction = means.examples / expected
-                    context.progress(fraction, f"{means.examples:,} of {expected:,} examples")
-                else:  # A method may yield several rows an example.
-                    context.progress(None, f"{means.examples:,} rows")
+            if means.rows % _REPORTED == 0:
+                # A row need not be an example of the split, so that their total is not known.
+                context.progress(None, f"{means.rows:,} rows")
     return models
 
 
@@ -224,26 +234,29 @@ def _evaluation(context: ExecutionContext, split: str, means: SlicedMeans) -> di
     averaged = means.mean_over_slices() if functions.get("mean_over_slices", True) else None
     found: dict[str, Any] = {
         "split": functions.get("evaluated_on") or split,
-        "examples": means.examples,
+        "examples": means.counts()[main],
+        "rows": means.rows,
+        "counts": means.counts(),
         "metrics": means.overall(),
         "units": dict(functions["metrics"]),
         "main": main,
         "higher_is_better": functions.get("higher_is_better", True),
         "mean_over_slices": averaged,
         "slices": means.slices(),
-        "missing": dict(means.missing),
+        "not_finite": dict(means.not_finite),
     }
     found["main_value"] = main_value(found)
     if found["main_value"] is None:
         raise ValueError(
             f"The main metric {main!r} must be a finite number in at least one row that "
-            f"`evaluate` yields. Received: {means.missing[main]} rows without"
+            f"`evaluate` yields. Received: {means.rows - means.counts()[main]} rows without"
         )
     found["main_label"] = f"mean {main}" if found["mean_over_slices"] else main
     trained = types.SimpleNamespace(**context.inputs["model"].properties.get("parameters", {}))
     column = functions.get("column")
     found["column"] = column(trained) if column is not None else None
-    found["paper"] = _paper(functions.get("paper_figures") or (), found)
+    figures = functions.get("paper_figures") or ()
+    found["paper"] = _paper(figures, found, context.parameters)
     baseline = context.inputs.get("baseline")
     found["baseline"] = None if baseline is None else _baseline(baseline, found)
     found["thresholds"] = _thresholds(context.parameters, found)
@@ -257,27 +270,57 @@ def main_value(found: Mapping[str, Any]) -> float | None:
     return (sliced["metrics"] if sliced else found["metrics"]).get(found["main"])
 
 
-def _paper(figures: Sequence[Any], found: Mapping[str, Any]) -> list[dict[str, Any]]:
+def measured_examples(found: Mapping[str, Any]) -> int:
+    """Returns on how many examples the main metric of an evaluation was measured.
+
+    An evaluation without `counts`, of an earlier version, has all rows as its `examples`.
+    """
+    examples: int = found.get("examples") or 0
+    if "counts" in found:
+        return examples
+    without: int = (found.get("missing") or {}).get(found.get("main"), 0)
+    return examples - without
+
+
+def _paper(
+    figures: Sequence[Any], found: Mapping[str, Any], parameters: Any
+) -> list[dict[str, Any]]:
     """Returns the paper's figures, each beside ours.
 
     An overall figure is a mean over the paper's slices. Where we evaluated some of them only, it
-    becomes the paper's mean over those, and the remark says so.
+    becomes the paper's mean over those, and the remark says so. A figure that was measured with
+    other parameters has none of ours beside it.
     """
     by_slice = {_key(row["slice"]): row["metrics"] for row in found["slices"]}
     sliced = found["mean_over_slices"]
     by_slice[()] = sliced["metrics"] if sliced else found["metrics"]
-    compared = [_over_our_slices(figure, figures, by_slice) for figure in figures]
-    return [
-        {
-            "metric": figure.metric,
-            "value": figure.value,
-            "column": figure.column,
-            "slice": dict(figure.slice),
-            "remark": figure.remark,
-            "ours": by_slice.get(_key(figure.slice), {}).get(figure.metric),
-        }
-        for figure in compared
-    ]
+    rows = []
+    for figure in figures:
+        compared = _over_our_slices(figure, figures, by_slice)
+        other = _measured_otherwise(figure, parameters)
+        ours = by_slice.get(_key(compared.slice), {}).get(compared.metric)
+        rows.append(
+            {
+                "metric": compared.metric,
+                "value": compared.value,
+                "column": compared.column,
+                "slice": dict(compared.slice),
+                "remark": "; ".join(filter(None, [compared.remark, other])),
+                "comparable": not other,
+                "ours": None if other else ours,
+            }
+        )
+    return rows
+
+
+def _measured_otherwise(figure: Any, parameters: Any) -> str:
+    """Says with which parameters a figure was measured, if not with ours."""
+    wanted = dict(getattr(figure, "measured_at", None) or {})
+    ours = {name: getattr(parameters, name) for name in wanted}
+    if ours == wanted:
+        return ""
+    named = ", ".join(f"{name} {value}" for name, value in wanted.items())
+    return f"measured at {named}, ours at {', '.join(map(str, ours.values()))}"
 
 
 def _over_our_slices(
@@ -351,7 +394,10 @@ def summary(found: Mapping[str, Any]) -> str:
     paper = [
         figure["value"]
         for figure in found["paper"]
-        if figure["column"] == column and figure["metric"] == main and not figure["slice"]
+        if figure["column"] == column
+        and figure["metric"] == main
+        and not figure["slice"]
+        and figure["comparable"]
     ]
     if paper:
         parts.append(f"paper {paper[0]:.3f}")

@@ -39,13 +39,13 @@ class SlicedMeans:
         self.metrics = tuple(metrics)
         self._squared = frozenset(root_mean_square)
         self.slice_names = tuple(slices)
-        self.examples = 0
-        self.missing = dict.fromkeys(self.metrics, 0)
+        self.rows = 0
+        self.not_finite = dict.fromkeys(self.metrics, 0)
         self._overall = _Sums(self.metrics, self._squared)
         self._slices: dict[str, dict[str, _Sums]] = {name: {} for name in self.slice_names}
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Adds one example.
+        """Adds a row; `None` where a metric does not apply, NaN where its measurement failed.
 
         Raises:
             KeyError: a metric or slice is not in the row.
@@ -59,17 +59,18 @@ class SlicedMeans:
                 )
         values = {}
         for name in self.metrics:
-            value, count = row[name] if isinstance(row[name], tuple) else (row[name], 1)
-            value = math.nan if value is None else float(value)
+            given, count = row[name] if isinstance(row[name], tuple) else (row[name], 1)
+            value = math.nan if given is None else float(given)
             if count < 0:
                 raise ValueError(
                     "A metric's pair must hold the mean and how many measurements it is the mean "
                     f"of. Received: {row[name]} for {name!r}"
                 )
             values[name] = value, count
-            if not math.isfinite(value) or not count:
-                self.missing[name] += 1
-        self.examples += 1
+            # A mean of no measurements says nothing, whatever it is.
+            if count and given is not None and not math.isfinite(value):
+                self.not_finite[name] += 1
+        self.rows += 1
         self._overall.add(values)
         for name, sums in self._slices.items():
             if row[name] is not None:
@@ -77,13 +78,26 @@ class SlicedMeans:
                 sums.setdefault(key, _Sums(self.metrics, self._squared)).add(values)
 
     def overall(self) -> dict[str, float | None]:
-        """Returns the means over all examples; `None` where no row has a value."""
+        """Returns the means over all rows; `None` where no row has a value."""
         return self._overall.means()
 
+    def counts(self) -> dict[str, int]:
+        """Returns for each metric how many rows have a value."""
+        return dict(self._overall.counts)
+
     def slices(self) -> list[dict[str, Any]]:
-        """Returns `{"slice": {name: value}, "count": …, "metrics": …}` for every slice."""
+        """Returns a dict for every slice, in the order of its names and values.
+
+        Under `slice` stand its name and value, under `count` the number of its rows, under `counts`
+        for each metric how many of them have a value, and under `metrics` the means.
+        """
         return [
-            {"slice": {name: value}, "count": sums.count, "metrics": sums.means()}
+            {
+                "slice": {name: value},
+                "count": sums.rows,
+                "counts": dict(sums.counts),
+                "metrics": sums.means(),
+            }
             for name in self.slice_names
             for value, sums in sorted(self._slices[name].items(), key=lambda item: natural(item[0]))
         ]
@@ -111,15 +125,17 @@ class _Sums:
     """Sums and counts of finite values, with Neumaier's correction of rounding."""
 
     def __init__(self, metrics: Iterable[str], squared: frozenset[str]):
-        self.count = 0
+        self.rows = 0
+        self.counts = dict.fromkeys(metrics, 0)
         self._squared = squared
-        self._sums = {name: [0.0, 0.0, 0] for name in metrics}
+        self._sums = {name: [0.0, 0.0, 0] for name in self.counts}
 
     def add(self, values: Mapping[str, tuple[float, int]]) -> None:
-        self.count += 1
+        self.rows += 1
         for name, (mean, count) in values.items():
             if not math.isfinite(mean) or not count:
                 continue
+            self.counts[name] += 1
             value = count * (mean * mean if name in self._squared else mean)
             entry = self._sums[name]
             total = entry[0] + value

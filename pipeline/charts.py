@@ -93,10 +93,11 @@ def line_chart(
         return bottom - (bottom - top) * (clipped - low) / (high - low)
 
     parts = []
-    for value in (low, (low + high) / 2, high):
+    marked = (low, (low + high) / 2, high)
+    for value, label in zip(marked, _labels(marked), strict=True):
         y = y_of(value)
         parts.append(_line(left, y, right, y, LINE))
-        parts.append(_text(left - 5, y + 3.5, number(value, 2), "end"))
+        parts.append(_text(left - 5, y + 3.5, label, "end"))
     parts.append(_text(left, height - 4, number(first_x), "start"))
     if count > 1:
         parts.append(_text(right, height - 4, number(first_x + (count - 1) * x_step), "end"))
@@ -246,6 +247,15 @@ def bar_pairs(
             parts.append(_rect(x - 1.5, y + 1, 3, 18, INK))
         parts.append(_text(width - 2, y + 14, number(value), "end", INK))
     return _svg(width, top + len(rows) * step + 4, title, parts)
+
+
+def _labels(values: Sequence[float]) -> list[str]:
+    """Writes the values of an axis with two digits, or as many as tell them apart."""
+    for digits in range(2, 6):
+        labels = [number(value, digits) for value in values]
+        if len(set(labels)) == len(labels):
+            break
+    return labels
 
 
 def _finite(value: float | None) -> float | None:

@@ -6,6 +6,8 @@ Everything beyond click is imported inside the commands, so that help and usage 
 from __future__ import annotations
 
 import contextlib
+import copy
+import inspect
 import json
 import os
 import shlex
@@ -142,10 +144,36 @@ class _WithBeamFlags(click.Command):
         if "--" in args:
             at = args.index("--")
             args, ctx.meta["beam_arguments"] = args[:at], tuple(args[at + 1 :])
+        ctx.meta["arguments"] = tuple(args)
         return super().parse_args(ctx, args)
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the help, with examples for the method that stands before `--help`."""
+        from . import catalogue
+
+        named = [name for name in ctx.meta["arguments"] if name in catalogue.names()]
+        shown = copy.copy(self)
+        if named and self.help:
+            examples = _run_examples(catalogue.find(named[0]))
+            shown.help = inspect.cleandoc(self.help).replace(_RUN_EXAMPLES, examples)
+        super(_WithBeamFlags, shown).format_help_text(ctx, formatter)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [*super().collect_usage_pieces(ctx), "[-- BEAM_FLAGS…]"]
+
+
+_RUN_EXAMPLES = """methodical run babi
+methodical run babi --data files --data-dir en.tar.xz --set trainer.epochs=30
+methodical run babi -- --runner=FnApiRunner --direct_num_workers=2"""
+
+
+def _run_examples(method: Any) -> str:
+    """Returns the examples of `run METHOD --help`."""
+    command = f"methodical run {method.name}"
+    sources = method.sources.items()
+    own = [f" --data {name} --data-dir PATH" for name, source in sources if source.needs_data_dir]
+    flags = " -- --runner=FnApiRunner --direct_num_workers=2"
+    return "\n".join(f"{command}{more}" for more in ("", *own, flags))
 
 
 @main.command("list")
@@ -268,6 +296,7 @@ def _new_runner(ctx: click.Context, stream: IO[str], capture_stderr: bool) -> An
             from .beam_flags import check_beam_flags
 
             check_beam_flags(beam_arguments)
+        from .predict import example_command
         from .runner import Runner
         from .screen import new_screen
 
@@ -283,12 +312,18 @@ def _new_runner(ctx: click.Context, stream: IO[str], capture_stderr: bool) -> An
             to_stage=options["to_stage"],
             use_cache=not options["no_cache"],
             command=shlex.join(["methodical", *_arguments()]),
+            ask_command=example_command(method, _named_root(options["root"])),
             listener=new_screen(stream),
             report=lambda record, root: _render_report(record, root, method),
             capture_stderr=capture_stderr,
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _named_root(root: str) -> str | None:
+    """Returns a root as the option `--root` must name it, or `None` where it is the default."""
+    return None if root == (os.environ.get("METHODICAL_ROOT") or _DEFAULT_ROOT) else root
 
 
 def _arguments() -> list[str]:

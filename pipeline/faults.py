@@ -89,6 +89,16 @@ class Signals:
             raise Interrupted(number)
 
 
+def after_stop(kind: str, command: str) -> str:
+    """Returns the next step after a component stopped the run, by the kind of the stop."""
+    step = {
+        "bad_data": "Mend the data or the options; then",
+        "not_blessed": "With other settings, as --set COMPONENT.PARAMETER=VALUE",
+        "not_infra_blessed": "Mend what would not serve; then",
+    }[kind]
+    return f"{step}: {command or 'the same command again'}"
+
+
 def is_disk_full(error: BaseException) -> bool:
     """Whether an error, or one behind it, says that a disk is full.
 
@@ -148,7 +158,7 @@ def explain(
     if isinstance(error, LockedError):
         return str(error), f"When it has ended: {again}", LOCKED
     if isinstance(error, BadDataError):
-        return str(error), f"Mend the data; then: {again}", BAD_DATA
+        return str(error), f"Mend the data or the options; then: {again}", BAD_DATA
     if isinstance(error, MetadataError):
         return str(error), f"Mend the store; then: {again}", CRASH
     if is_disk_full(error):

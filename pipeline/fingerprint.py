@@ -106,8 +106,7 @@ def differences(
             found.append(f"parameter {name} is gone")
         elif before[name] != after[name]:
             found.append(f"parameter {name} {_short(before[name])} → {_short(after[name])}")
-    if old.get("source") != new["source"]:
-        found.append(f"source {old.get('source')} → {new['source']}")
+    found += source_change(old, new)
     found += _changed("data file ", old.get("data", {}), new["data"])
     before, after = dict(old.get("inputs", {})), dict(new.get("inputs", {}))
     baselines = before.pop(BASELINE, None), after.pop(BASELINE, None)
@@ -123,6 +122,21 @@ def differences(
     if len(found) == known and baselines[0] != baselines[1]:
         found.append("another last blessed model")
     return found
+
+
+def source_change(old: Fingerprint, new: Fingerprint, data_dir: str | None = None) -> list[str]:
+    """Says that the examples come from another source, in a list that is else empty.
+
+    Args:
+        old: fingerprint of an earlier execution.
+        new: fingerprint of the execution to come.
+        data_dir: the user's data that it reads.
+    """
+    if old.get("source") == new["source"]:
+        return []
+    folder, _, name = (data_dir or "").replace("\\", "/").rstrip("/").rpartition("/")
+    place = f" ({'…/' if folder else ''}{name})" if name else ""
+    return [f"data {old.get('source')} → {new['source']}{place}"]
 
 
 def reason(changes: list[str]) -> str:

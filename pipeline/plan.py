@@ -129,6 +129,7 @@ class Planner:
         use_cache: bool = True,
     ):
         self.store, self.root, self.method, self.source = store, root, method, source
+        self.data_dir = data_dir
         code = SourceCode()
         data = fingerprint.data_files(data_dir)
         # All source files are read now, before any stage loads them: an edit during the run
@@ -214,13 +215,16 @@ class Planner:
         if attempts:
             ended = attempts[0].properties.get("ended", attempts[0].state.lower())
             return f"miss: the last attempt {ended}"
-        compared = [
-            fingerprint.differences(old.properties.get("fingerprint", {}), full, makers)
-            for old in self.store.recent(self.method, component.name)
-        ]
+        compared = []
+        for execution in self.store.recent(self.method, component.name):
+            old = execution.properties.get("fingerprint", {})
+            differences = fingerprint.differences(old, full, makers)
+            # Another source has other code, options and files: that goes without saying.
+            source = fingerprint.source_change(old, full, self.data_dir)
+            compared.append((len(differences), source or differences))
         if not compared:
             return "first run"
-        return fingerprint.reason(min(compared, key=len))
+        return fingerprint.reason(min(compared, key=lambda found: found[0])[1])
 
     def _problem(self, component: Component, outputs: Mapping[str, ArtifactRecord]) -> str | None:
         artifacts = {

@@ -6,6 +6,8 @@ import contextlib
 import faulthandler
 import json
 import os
+import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +20,7 @@ from .catalogue.method import Method
 from .root import Root
 
 _MOST_NUMBERS = 8
+_REFUSED = "The model refuses the inputs: "
 
 
 def served_version(root: Root, model_name: str) -> str:
@@ -87,7 +90,7 @@ def predict(
     try:
         outputs = function(**tensors)
     except tf.errors.InvalidArgumentError as error:
-        raise ValueError(f"The model refuses the inputs: {complaint(error.message)}") from error
+        raise ValueError(f"{_REFUSED}{complaint(error.message)}") from error
     return {name: _plain(outputs[name][0].numpy()) for name in sorted(outputs)}
 
 
@@ -163,26 +166,31 @@ def predict_command(
         place = Root(root)
         inputs = {name: text for name, text in given.items() if text is not None}
         inputs |= _of_files(method.predict_files, files, inputs)
-        signature = _asked(by_signature, inputs)
+        signature = _asked(by_signature, inputs, method.predict_files)
+        read = {name: text[1:] for name, text in inputs.items() if text.startswith("@")}
         try:
             values = {name: read_input(text) for name, text in inputs.items()}
             for name, value in values.items():
                 if not value.strip():
-                    raise ValueError(f"--{name} must not be empty. Received: {value.decode()!r}")
+                    what = read.get(name, _flag(name))
+                    raise ValueError(f"{what} must not be empty. Received: {value.decode()!r}")
             folder = served_version(place, method.name)
             with _quiet():
                 outputs = predict(folder, values, signature)
             # A model that answers each of a batch by itself says of each what is wrong with it.
             wrong = outputs.pop("error", "")
             if wrong:
-                raise ValueError(f"The model refuses the inputs: {wrong}")
+                raise ValueError(f"{_REFUSED}{wrong}")
         except FileNotFoundError as error:
             click.echo(f"Error: {error}", err=True)
             raise SystemExit(1) from error
         except ValueError as error:
             names = [text for text in inputs.values() if os.path.isfile(text)]
-            hint = f" To read a file write @ before its name: @{names[0]}" if names else ""
-            raise click.UsageError(f"{error}{hint}") from error
+            said = _by_file(str(error), read, len(inputs))
+            if names:
+                end = "" if said.endswith((".", "!", "?")) else "."
+                said += f"{end} To read a file write @ before its name: @{names[0]}"
+            raise click.UsageError(said) from error
         version = folder.replace(os.sep, "/").rpartition("/")[2]
         if as_json:
             document = {"method": method.name, "version": int(version), "outputs": outputs}
@@ -197,7 +205,9 @@ def predict_command(
         "from standard input."
     )
     if method.predict_files:
-        command.__doc__ += " Files may be given without an option."
+        command.__doc__ += (
+            f"\n\nFiles may be given without an option: {_files_told(method.predict_files)}."
+        )
     built: Callable[..., None] = command
     options = {name: text for inputs in by_signature.values() for name, text in inputs.items()}
     required = len(by_signature) == 1 and not method.predict_files
@@ -210,6 +220,53 @@ def predict_command(
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
+
+
+def example_command(method: Method, root: str | None = None) -> str:
+    """Returns a command line that asks a method's model, with the inputs' names for values.
+
+    Where files can be given without an option it is the one with the most of them.
+
+    Args:
+        method: the method's catalogue entry.
+        root: the pipeline root, where it must be named.
+    """
+    files = max(method.predict_files.values(), key=len, default=())
+    asked = [name.upper() for name in files]
+    for name in () if files else method.predict_inputs:
+        asked += [_flag(name), name.upper()]
+    where = ["--root", root] if root else []
+    return shlex.join(["methodical", "predict", method.name, *asked, *where])
+
+
+def _files_told(by_signature: Mapping[str, Sequence[str]]) -> str:
+    """Says which inputs so many files without an option are."""
+    told = []
+    for names in by_signature.values():
+        count = "one file" if len(names) == 1 else f"{len(names)} files"
+        verb = "is" if len(names) == 1 else "are"
+        told.append(f"{count} {verb} {' and '.join(map(_flag, names))}")
+    return ", ".join(told)
+
+
+def _by_file(message: str, read: Mapping[str, str], inputs: int) -> str:
+    """Returns what the model says of an input as said of the file that the user gave for it.
+
+    Args:
+        message: of the error.
+        read: names of files by input.
+        inputs: how many inputs were given.
+    """
+    if not message.startswith(_REFUSED):
+        return message
+    said = message.removeprefix(_REFUSED)
+    if inputs == 1 and read:
+        return f"The model refuses {next(iter(read.values()))}: {said}"
+    for name, file in read.items():
+        said = re.sub(
+            rf"(^|; ){re.escape(name)}: ", lambda found, file=file: f"{found[1]}{file}: ", said
+        )
+    return f"{_REFUSED}{said}"
 
 
 def _of_files(
@@ -226,16 +283,26 @@ def _of_files(
     for names in by_signature.values():
         if len(names) == len(files):
             return {name: f"@{file}" for name, file in zip(names, files, strict=True)}
-    counts = " or ".join(str(len(names)) for names in by_signature.values())
-    raise click.UsageError(f"The model takes {counts} files. Received: {len(files)}")
+    raise click.UsageError(f"The model takes {_counted(by_signature)}. Received: {len(files)}")
 
 
-def _asked(by_signature: Mapping[str, Mapping[str, str]], given: Mapping[str, str]) -> str:
+def _counted(by_signature: Mapping[str, Sequence[str]]) -> str:
+    counts = sorted({len(names) for names in by_signature.values()})
+    return f"{' or '.join(map(str, counts))} {'file' if counts == [1] else 'files'}"
+
+
+def _asked(
+    by_signature: Mapping[str, Mapping[str, str]],
+    given: Mapping[str, str],
+    files: Mapping[str, Sequence[str]],
+) -> str:
     """Returns the signature that takes the inputs given."""
     for signature, inputs in by_signature.items():
         if set(inputs) == set(given):
             return signature
     choices = [" and ".join(map(_flag, inputs)) for inputs in by_signature.values()]
+    if files:
+        choices.append(f"{_counted(files)} without an option")
     received = ", ".join(map(_flag, given)) or "none of them"
     raise click.UsageError(f"Give {', or '.join(choices)}. Received: {received}")
 

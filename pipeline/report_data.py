@@ -19,6 +19,8 @@ DATA_SET = "(data set)"
 DEAD_LETTERS = 20
 MOST_PICTURE = 1 << 19
 EXAMPLES = "examples.json"
+# As in `statistics_proto`, which loads NumPy.
+EMPTY = "never_has_a_value"
 KEPT = re.compile(r"(?:(\w+)-)?dead_letters(?:-\d+)?\.jsonl")
 ORDER = {"train": 0, "eval": 1, "test": 2}
 
@@ -40,8 +42,13 @@ def statistics(outputs: Outputs) -> dict[str, Any]:
             counts[split] = dataset.num_examples
             for feature in dataset.features:
                 name = feature.name or ".".join(feature.path.step)
+                row = features.setdefault(name, {"name": name, "type": "", "cells": {}})
+                # Without a value the type in the statistics says nothing.
+                if any(custom.name == EMPTY for custom in feature.custom_stats):
+                    row["cells"][split] = {"facts": [("values", "none")], "chart": "", "top": []}
+                    continue
                 kind = statistics_pb2.FeatureNameStatistics.Type.Name(feature.type).lower()
-                row = features.setdefault(name, {"name": name, "type": kind, "cells": {}})
+                row["type"] = row["type"] or kind
                 row["cells"][split] = _cell(feature, name, split)
     return {"splits": counts, "features": [features[name] for name in sorted(features)]}
 

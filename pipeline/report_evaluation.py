@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..components.artifacts import ModelEvaluation
-from ..components.evaluator import FIGURES
+from ..components.evaluator import FIGURES, measured_examples
 from .charts import bar, number
 from .report_figures import drawn_figures
 from .report_outputs import Outputs
@@ -27,14 +27,16 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
     main = found.get("main") or next(iter(found.get("metrics") or {}), "")
     paper = found.get("paper") or []
     baseline = found.get("baseline") or {}
-    columns = list(dict.fromkeys(figure["column"] for figure in paper if figure["metric"] == main))
+    beside = [figure for figure in paper if figure["metric"] == main and _comparable(figure)]
+    columns = list(dict.fromkeys(figure["column"] for figure in beside))
+    examples = measured_examples(found)
     column = found.get("column")
     sliced, sliced_before = found.get("mean_over_slices"), baseline.get("mean_over_slices")
     before = {_key(row["slice"]): row["metrics"] for row in baseline.get("slices") or ()}
     before[()] = (sliced_before or {}).get("metrics") or baseline.get("metrics") or {}
     total = (sliced or {}).get("metrics") or found.get("metrics") or {}
 
-    theirs_all = [figure["value"] for figure in paper if figure["metric"] == main]
+    theirs_all = [figure["value"] for figure in beside]
     values = [row["metrics"].get(main) for row in found.get("slices") or ()]
     values += [total.get(main)]
     values += theirs_all
@@ -45,8 +47,8 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
         key, value = _key(keys), metrics.get(main)
         theirs = {
             figure["column"]: figure["value"]
-            for figure in paper
-            if figure["metric"] == main and _key(figure.get("slice") or {}) == key
+            for figure in beside
+            if _key(figure.get("slice") or {}) == key
         }
         reference, last = theirs.get(column), before.get(key, {}).get(main)
         label = _label(keys)
@@ -69,16 +71,17 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
     tables: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in sorted(found.get("slices") or (), key=lambda row: _natural(row["slice"])):
         if row["slice"]:
-            made = line(row["slice"], row.get("count") or 0, row["metrics"])
+            count = row.get("counts", {}).get(main, row.get("count") or 0)
+            made = line(row["slice"], count, row["metrics"])
             tables.setdefault(tuple(row["slice"]), []).append(made)
-    overall = line({}, found.get("examples") or 0, total)
+    overall = line({}, examples, total)
     totals = [overall]
     if sliced:
         deviation = sliced.get("standard_deviation", {}).get(main)
         overall["label"] = (
             "mean" if deviation is None else f"mean (standard deviation {show(deviation)})"
         )
-        every = line({}, found.get("examples") or 0, found["metrics"])
+        every = line({}, examples, found["metrics"])
         comparable = {
             "paper": ["–"] * len(columns),
             "delta_paper": NO_DELTA,
@@ -88,7 +91,7 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
         totals[0]["bar"] = bar(found["metrics"].get(main), maximum, f"all: {every['value']}")
     return {
         "split": found.get("split"),
-        "examples": number(found.get("examples") or 0),
+        "examples": number(examples),
         "main": main,
         "unit": (found.get("units") or {}).get(main, ""),
         "units": found.get("units") or {},
@@ -97,6 +100,16 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
         "column": column if column in columns else None,
         "overall": overall,
         "totals": totals,
+        "baselines": [
+            {
+                "name": name,
+                "unit": (found.get("units") or {}).get(name, ""),
+                "value": show(total.get(name)),
+                "delta": delta(total.get(main), total.get(name), higher, show),
+            }
+            for name in getattr(method, "baselines", ())
+            if total.get(name) is not None
+        ],
         "mean_over": (sliced or {}).get("slice"),
         "label": found.get("main_label") or main,
         "tables": [
@@ -111,7 +124,7 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
         ],
         "rows": [row for rows in tables.values() for row in rows],
         "others": _other_figures(found, main),
-        "remarks": _remarks(paper, main),
+        "remarks": _remarks(beside),
         "thresholds": found.get("thresholds") or [],
         "baseline": bool(baseline),
         "baseline_uri": baseline.get("uri"),
@@ -143,6 +156,7 @@ def headline(section: Mapping[str, Any]) -> dict[str, Any] | None:
         "delta_paper": overall["delta_paper"],
         "last": overall["last"] if section["baseline"] else None,
         "delta_last": overall["delta_last"],
+        "baselines": section["baselines"],
         "worst": _worst(section),
     }
 
@@ -184,21 +198,26 @@ def _other_figures(found: Mapping[str, Any], main: str) -> list[dict[str, Any]]:
         {
             "metric": figure["metric"],
             "slice": _label(figure.get("slice") or {}),
-            "ours": number(figure.get("ours")),
+            "ours": number(figure.get("ours") if _comparable(figure) else None),
             "paper": number(figure["value"]),
             "column": figure["column"],
             "remark": figure.get("remark", ""),
         }
         for figure in found.get("paper") or ()
-        if figure["metric"] != main
+        if figure["metric"] != main or not _comparable(figure)
     ]
 
 
-def _remarks(paper: Sequence[Mapping[str, Any]], main: str) -> list[str]:
+def _comparable(figure: Mapping[str, Any]) -> bool:
+    """Whether a figure was measured as ours was; evaluations of earlier versions do not say."""
+    return bool(figure.get("comparable", True))
+
+
+def _remarks(paper: Sequence[Mapping[str, Any]]) -> list[str]:
     """Returns what the paper's numbers of a metric differ in, each with the slices it holds for."""
     slices: dict[str, dict[str, None]] = {}
     for figure in paper:
-        if figure.get("remark") and figure["metric"] == main:
+        if figure.get("remark"):
             label = _label(figure.get("slice") or {})
             slices.setdefault(figure["remark"], {})[label] = None
     return [f"{remark} ({', '.join(labels)})" for remark, labels in slices.items()]

@@ -26,6 +26,7 @@ def wrong_answers(outputs: Outputs, method: Any) -> dict[str, Any]:
     rows = list(json_rows(artifact.path("examples.jsonl"), ROWS))
     by = list(getattr(method, "slices", ()) or ())
     wrong, right = split_rows(rows, main, getattr(method, "higher_is_better", True), by[:1])
+    graded = sum(_value(row, main) is not None for row in rows)
     figures, problem = [], None
     draw = getattr(method, "figures", None)
     if draw is not None and rows:
@@ -35,7 +36,7 @@ def wrong_answers(outputs: Outputs, method: Any) -> dict[str, Any]:
             problem = f"{type(error).__name__}: {error}"
     shown = [
         {
-            "slice": " · ".join(f"{name} {row[name]}" for name in by if name in row),
+            "slice": " · ".join(f"{name} {row[name]}" for name in by if row.get(name) is not None),
             "value": "" if _value(row, main) is None else number(_value(row, main)),
             "details": {
                 str(key): plain(value, 300)
@@ -50,9 +51,9 @@ def wrong_answers(outputs: Outputs, method: Any) -> dict[str, Any]:
         "main": main,
         "higher_is_better": getattr(method, "higher_is_better", True),
         "wrong": number(len(wrong)),
-        "examples": number(len(rows)),
-        "all": len(rows) == (found.get("examples") or len(rows)),
-        "share": f"{100 * len(wrong) / len(rows):.1f} %" if rows else "–",
+        "examples": number(graded),
+        "all": len(rows) == (found.get("rows") or found.get("examples") or len(rows)),
+        "share": f"{100 * len(wrong) / graded:.1f} %" if graded else "–",
         "figures": figures,
         "figures_problem": problem,
         "shown": shown,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..components.evaluator import measured_examples
 from . import catalogue, run_record
 from .history import open_store
 from .metadata_store import MetadataStore
@@ -108,7 +109,8 @@ def _runs(records: Sequence[Record]) -> list[str]:
         value = metrics.get("main_value")
         cells = [
             number, data, settings or "defaults", seed, metrics.get("split", ""),
-            metrics.get("examples", ""), metrics.get("main_label", ""),
+            measured_examples(metrics) if "examples" in metrics else "",
+            metrics.get("main_label", ""),
             _number(value), metrics.get("column") or "",
             record["verdicts"].get("Evaluator", ""), f"{record['minutes']:.1f}",
             f"{machine.get('cores')} cores, {machine.get('memory_gib')} GiB, "
@@ -121,7 +123,7 @@ def _runs(records: Sequence[Record]) -> list[str]:
 def _by_slice(records: Sequence[Record]) -> list[str]:
     """Returns the main metric by slice: a column a run, then the paper's columns."""
     main = records[-1]["metrics"].get("main", "")
-    figures = records[-1]["metrics"].get("paper", [])
+    figures = _comparable(records[-1]["metrics"])
     columns = list(
         dict.fromkeys(figure["column"] for figure in figures if figure["metric"] == main)
     )
@@ -164,6 +166,11 @@ def _by_slice(records: Sequence[Record]) -> list[str]:
     return [*lines, *[f"\n{remark}" for remark in remarks]]
 
 
+def _comparable(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Returns the paper's figures that were measured as ours were; old records do not say."""
+    return [figure for figure in metrics.get("paper", []) if figure.get("comparable", True)]
+
+
 def _measures(records: Sequence[Record], names: set[str], metric: str) -> bool:
     """Returns whether any slice of a kind has a metric."""
     return any(
@@ -203,7 +210,7 @@ def _metrics(records: Sequence[Record]) -> list[str]:
         return []
     paper = {
         figure["metric"]: f"{_number(figure['value'])} ({figure['column']})"
-        for figure in records[-1]["metrics"].get("paper", [])
+        for figure in _comparable(records[-1]["metrics"])
         if not figure["slice"] and figure["column"] == records[-1]["metrics"].get("column")
     }
     units = records[-1]["metrics"].get("units", {})

@@ -41,6 +41,7 @@ def new_record(
         "state": "running",
         "exit_code": None,
         "command": command,
+        "ask": "",
         "error": None,
         "stages": [],
         "metrics": {},

@@ -75,6 +75,7 @@ class Runner:
         to_stage: string. Only this stage and what it needs runs.
         use_cache: boolean. `False` runs every stage again.
         command: string. The command line that gives this run again.
+        ask_command: string. The command line that asks the model which this run pushes.
         listener: is told how the run goes on.
         report: `report(record, root)` renders the report and returns its path.
         capture_stderr: boolean. What native code writes to stderr goes to the run's log.
@@ -97,6 +98,7 @@ class Runner:
         to_stage: str | None = None,
         use_cache: bool = True,
         command: str = "",
+        ask_command: str = "",
         listener: Listener | None = None,
         report: Callable[[Record, str], str] | None = None,
         capture_stderr: bool = False,
@@ -111,6 +113,7 @@ class Runner:
         self.to_stage = find_component(to_stage, names) if to_stage else None
         self.use_cache = use_cache
         self.command = command
+        self.ask_command = ask_command
         self.listener = listener or Listener()
         self.report = report
         self.capture_stderr = capture_stderr
@@ -232,14 +235,15 @@ class Runner:
                 run_record.write(record, self.root)
                 self._run_stages(record, store, signals, began)
                 record["state"], record["exit_code"] = "complete", faults.OK
+                if "pushed_model" in record["paths"]:
+                    record["ask"] = self.ask_command
             except _Stopped as stopped:
                 record["state"] = "stopped"
                 record["exit_code"] = faults.STOP_CODES[stopped.stop.kind]
-                again = self.command or "the same command again"
                 record["error"] = {
                     "message": stopped.stop.message,
                     "component": stopped.component,
-                    "next": f"When it has ended: {again}",
+                    "next": faults.after_stop(stopped.stop.kind, self.command),
                 }
             except StageFailed as failed:
                 cause = failed.__cause__ or failed

@@ -102,6 +102,8 @@ def ending(record: Record) -> list[tuple[str, str]]:
         if record["state"] == "failed" and "log" in record["paths"]:
             lines.append(("log", filesystem.join(root, record["paths"]["log"])))
         lines.append(("next", error["next"]))
+    if record.get("ask"):
+        lines.append(("ask it", record["ask"]))
     if record["state"] == "complete":
         lines.append(("took", seconds(record["seconds"]) or "0.0s"))
     return lines

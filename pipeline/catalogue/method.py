@@ -37,6 +37,8 @@ class PaperFigure:
         slice: the slice it belongs to, for example `{"task": "1"}`; empty for the overall number.
         column: the variant in the paper, for example `AM+NG+NL`.
         remark: what differs (data, scale), shown beside it.
+        measured_at: the Evaluator's parameters with which the paper measured it, for example
+            `{"far": 0.001}`; ours stands beside it only where they are the same.
     """
 
     metric: str
@@ -44,6 +46,7 @@ class PaperFigure:
     column: str
     slice: Mapping[str, str] = dataclasses.field(default_factory=dict)
     remark: str = ""
+    measured_at: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Method:
         evaluator_options: parameters of `evaluate` and `draw`.
         metrics: the metrics' names in order, each with its unit or meaning; the first is the main
             one.
+        baselines: metrics of baselines that the report shows beside the main metric.
         higher_is_better: whether larger values of the main metric are better.
         evaluated_on: what the rows of `evaluate` are measured on, where that is not a split: said
             in its place.
@@ -110,6 +114,7 @@ class Method:
     evaluate: Callable[..., Any]
     metrics: Mapping[str, str]
     serve: Callable[..., Any]
+    baselines: Sequence[str] = ()
     summarize_training: Callable[..., Any] | None = None
     transform_options: type[Parameters] = Parameters
     trainer_options: type[Parameters] = Parameters

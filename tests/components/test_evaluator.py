@@ -13,7 +13,7 @@ from methodical.components.artifacts import (
     TransformGraph,
 )
 from methodical.components.component import BadDataError, ExecutionContext
-from methodical.components.evaluator import Evaluator
+from methodical.components.evaluator import Evaluator, measured_examples
 from methodical.components.evaluator_metrics import SlicedMeans
 
 # Task 1: 1, 1, 0 -> 2/3; task 2: 0 -> 0; task 10: 1 -> 1. Over rows 3/5, over tasks 5/9.
@@ -26,6 +26,9 @@ ROWS = [
 ]
 
 
+OTHER = {"accuracy": None, "loss": 1.0, "task": None, "details": {}}
+
+
 @dataclasses.dataclass(frozen=True)
 class Figure:
     metric: str
@@ -33,6 +36,7 @@ class Figure:
     column: str
     slice: dict = dataclasses.field(default_factory=dict)
     remark: str = ""
+    measured_at: dict = dataclasses.field(default_factory=dict)
 
 
 @pytest.fixture
@@ -54,7 +58,7 @@ def evaluated(tmp_path):
         }
         if baseline is not None:
             inputs["baseline"] = baseline
-        seen = {}
+        seen = {"progress": []}
 
         def evaluate(models, data, split, parameters):
             seen.update(models=models, split=split)
@@ -70,6 +74,7 @@ def evaluated(tmp_path):
                 "slices": ("task",),
                 **(functions or {}),
             },
+            progress=lambda *told: seen["progress"].append(told),
         )
         Evaluator.execute(context)
         return context, outputs["evaluation"].read_json("evaluation.json"), seen
@@ -92,10 +97,21 @@ def test_means_by_example_and_by_slice(evaluated):
         {
             "slice": {"task": "1"},
             "count": 3,
+            "counts": {"accuracy": 3, "loss": 2},
             "metrics": {"accuracy": pytest.approx(2 / 3), "loss": 1.0},
         },
-        {"slice": {"task": "2"}, "count": 1, "metrics": {"accuracy": 0.0, "loss": None}},
-        {"slice": {"task": "10"}, "count": 1, "metrics": {"accuracy": 1.0, "loss": 4.0}},
+        {
+            "slice": {"task": "2"},
+            "count": 1,
+            "counts": {"accuracy": 1, "loss": 0},
+            "metrics": {"accuracy": 0.0, "loss": None},
+        },
+        {
+            "slice": {"task": "10"},
+            "count": 1,
+            "counts": {"accuracy": 1, "loss": 1},
+            "metrics": {"accuracy": 1.0, "loss": 4.0},
+        },
     ]
     assert found["mean_over_slices"] == {
         "slice": "task",
@@ -108,8 +124,11 @@ def test_means_by_example_and_by_slice(evaluated):
     }
     assert (found["main"], found["main_label"]) == ("accuracy", "mean accuracy")
     assert found["main_value"] == pytest.approx(5 / 9)
-    assert found["missing"] == {"accuracy": 0, "loss": 2}
-    assert seen == {"models": {}, "split": "eval"}
+    # A loss is `None` where it does not apply; the one that is NaN could not be measured.
+    assert found["not_finite"] == {"accuracy": 0, "loss": 1}
+    assert found["counts"] == {"accuracy": 5, "loss": 3}
+    assert context.counters == {"examples": 5, "values not finite": 1}
+    assert seen == {"models": {}, "split": "eval", "progress": []}
     assert found["baseline"] is None
     assert found["blessed"] is True
     assert context.summary == "mean accuracy 0.556, no baseline yet   worst task 2: 0"
@@ -156,6 +175,39 @@ def test_the_paper_stands_beside_ours(evaluated):
     assert found["paper"][0]["remark"].startswith("mean over the 1 of the paper's 2 slices")
     assert found["paper"][2]["value"] == 0.4
     assert context.summary.startswith("mean accuracy 0.556, paper 0.500, no baseline yet")
+
+
+def test_examples_are_the_rows_with_the_main_metric(evaluated):
+    context, found, seen = evaluated([*ROWS * 200, *[OTHER] * 3], splits={"eval": 1780})
+    assert (found["examples"], found["rows"]) == (1000, 1003)
+    assert context.counters == {"examples": 1000, "rows": 1003, "values not finite": 200}
+    assert measured_examples(found) == 1000
+    # Rows need not be the split's examples: a share of these would be wrong.
+    assert seen["progress"] == [(None, "1,000 rows")]
+
+
+def test_examples_of_an_evaluation_of_an_earlier_version():
+    before = {"main": "a", "examples": 1013, "missing": {"a": 13, "b": 1013}}
+    assert measured_examples(before) == 1000
+    assert measured_examples({"main": "a", "examples": 7}) == 7
+
+
+def test_a_figure_measured_with_other_parameters_has_none_of_ours_beside_it(evaluated):
+    figures = [
+        Figure("accuracy", 0.9, "two", measured_at={"max_drop": 0.5}, remark="on other data"),
+        Figure("loss", 0.8, "two", measured_at={"max_drop": 0.02}),
+    ]
+    functions = {"paper_figures": figures, "column": lambda parameters: "two"}
+    context, found, _ = evaluated(functions=functions)
+    first, second = found["paper"]
+    assert (first["comparable"], first["ours"]) == (False, None)
+    assert first["remark"] == "on other data; measured at max_drop 0.5, ours at 0.02"
+    assert (second["comparable"], second["ours"]) == (True, pytest.approx(2.5))
+    assert second["remark"] == ""
+    assert "paper" not in context.summary
+    context, found, _ = evaluated(functions=functions, max_drop=0.5)
+    assert [figure["comparable"] for figure in found["paper"]] == [True, False]
+    assert "paper 0.900" in context.summary
 
 
 def test_a_bound_that_is_missed(evaluated):
@@ -226,7 +278,8 @@ def test_a_pair_counts_as_its_measurements_and_root_mean_squares_are_such():
         "error": pytest.approx(11 / 5),
         "rmse": pytest.approx(math.sqrt(31 / 5)),
     }
-    assert means.missing == {"error": 1, "rmse": 1}
+    assert means.counts() == {"error": 3, "rmse": 3}
+    assert means.not_finite == {"error": 0, "rmse": 0}
     first, second = means.slices()
     assert first["metrics"] == {"error": pytest.approx(2.0), "rmse": pytest.approx(math.sqrt(5.5))}
     assert second["metrics"] == {"error": 3.0, "rmse": pytest.approx(3.0)}

@@ -100,7 +100,23 @@ def test_data_files_count_by_content(toy, reasons):
 
 def test_source_counts(toy, reasons):
     toy.run()
-    assert reasons(toy.run(source="other"))["ExampleGen"] == "miss: source counted → other"
+    assert reasons(toy.run(source="other"))["ExampleGen"] == "miss: data counted → other"
+
+
+def test_another_source_is_the_reason_for_all_that_comes_with_it(toy, reasons, tmp_path):
+    (tmp_path / "few").mkdir()
+    data = tmp_path / "few" / "numbers.txt"
+    data.write_text("4\n5\n")
+    toy.run()
+    settings = {"ExampleGen": {"count": 7}}
+    files = {"source": "files", "data_dir": str(data)}
+    found = reasons(toy.run(settings, **files))
+    assert found["ExampleGen"] == "miss: data counted → files (…/numbers.txt)"
+    # The nearest earlier execution is the one of the same source, though two things differ.
+    data.write_text("4\n6\n")
+    found = reasons(toy.run({"ExampleGen": {"count": 8}}, **files))
+    said = "miss: parameter count 7 → 8; data file numbers.txt changed"
+    assert found["ExampleGen"] == said
 
 
 def test_no_cache_and_from_stage(toy, reasons, states):

@@ -40,6 +40,20 @@ def test_line_chart_places_points():
     assert points == [(42, 42), (67, 8), (92, 25)]
 
 
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ([1.87, 1.99], ["1.87", "1.93", "1.99"]),
+        ([0.5, 2.5], ["0.50", "1.5", "2.5"]),
+        ([0.12341, 0.12343], ["0.12341", "0.12342", "0.12343"]),
+    ],
+)
+def test_labels_of_an_axis_can_be_told_apart(values, labels):
+    svg = parsed(charts.line_chart({"a": values}, "t"))
+    told = [node.text for node in svg.iter(f"{SVG}text") if node.get("text-anchor") == "end"]
+    assert told[:3] == labels
+
+
 def test_line_chart_leaves_gaps_and_marks():
     text = charts.line_chart(
         {"loss": [1, None, 3, float("nan"), 2, 2], "val": [1, 1, 1, 1, 1, 1]}, "t", marked_x=3

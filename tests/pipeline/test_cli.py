@@ -164,6 +164,40 @@ def test_run_shows_stages_and_gives_one_document(call, with_toy_stages, monkeypa
     assert any(line.startswith("report") for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "root", "ending"),
+    [((), None, ""), (("--root", "r"), None, " --root r"), ((), "r", "")],
+)
+def test_finished_run_says_how_to_ask_the_pushed_model(
+    call, with_toy_stages, monkeypatch, arguments, root, ending
+):
+    from methodical.pipeline.runner import Runner
+
+    monkeypatch.setattr(cli, "_render_report", lambda record, root, method: "")
+    if root:
+        monkeypatch.setenv("METHODICAL_ROOT", root)
+    assert "ask it" not in call("run", "toy", *arguments).output
+    taken = Runner._take_results
+
+    def pushed(self, component, planner, outputs, record, stage):
+        taken(self, component, planner, outputs, record, stage)
+        record["paths"]["pushed_model"] = "serving/toy/1"
+
+    monkeypatch.setattr(Runner, "_take_results", pushed)
+    lines = call("run", "toy", *arguments).output.splitlines()
+    (asked,) = [line.split(maxsplit=2)[2] for line in lines if line.startswith("ask it ")]
+    assert asked == f"methodical predict toy --story STORY --question QUESTION{ending}"
+    record = json.loads(call("run", "toy", *arguments, "--json").stdout)
+    assert record["ask"] == asked
+
+
+def test_examples_of_the_help_are_of_the_method(call):
+    said = call("run", "toy", "--help").output
+    assert "  methodical run toy\n  methodical run toy --data files --data-dir PATH\n" in said
+    assert "babi" not in said
+    assert "methodical run babi --data files" in call("run", "--help").output
+
+
 def test_exit_code_and_message_of_a_failed_run(call, with_toy_stages):
     with_toy_stages.behave(Trainer="bad data")
     result = call("run", "toy", "--root", "r")

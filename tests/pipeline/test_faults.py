@@ -132,6 +132,7 @@ def test_stop_publishes_and_stops_again_from_the_cache(toy, states):
     record = toy.run()
     assert (record["state"], record["exit_code"]) == ("stopped", 3)
     assert record["error"]["message"] == "There are anomalies."
+    assert record["error"]["next"] == "Mend the data or the options; then: toy run"
     assert states(record) == {"ExampleGen": "done", "Trainer": "stopped", "Evaluator": "skipped"}
     again = toy.run()
     assert (again["state"], again["exit_code"]) == ("stopped", 3)
@@ -145,6 +146,18 @@ def test_not_blessed_has_its_exit_code_and_verdict(toy):
     assert (record["state"], record["exit_code"]) == ("stopped", 4)
     assert record["verdicts"] == {"Evaluator": "NOT BLESSED"}
     assert record["metrics"]["metrics"] == {"total": 62}
+    said = "With other settings, as --set COMPONENT.PARAMETER=VALUE: toy run"
+    assert record["error"]["next"] == said
+
+
+@pytest.mark.parametrize("kind", faults.STOP_CODES)
+def test_each_stop_has_a_next_step_of_its_own(kind):
+    said = faults.after_stop(kind, "methodical run toy")
+    assert said.endswith(": methodical run toy")
+    assert "ended" not in said
+    others = {faults.after_stop(other, "methodical run toy") for other in faults.STOP_CODES}
+    assert len(others) == len(faults.STOP_CODES)
+    assert faults.after_stop(kind, "").endswith(": the same command again")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -45,13 +45,13 @@ def folder(tmp_path_factory):
     return root
 
 
-def command_of(name, **asked):
-    """`predict` of a method with these `predict_…` fields."""
+def method_of(name, **asked):
+    """A method with these `predict_…` fields."""
 
     def nothing(*arguments):
         return None
 
-    method = Method(
+    return Method(
         name=name,
         title="A toy",
         paper="Nobody (2026)",
@@ -64,8 +64,14 @@ def command_of(name, **asked):
         serve=nothing,
         **asked,
     )
+
+
+def command_of(name, **asked):
+    """`predict` of a method with these `predict_…` fields."""
     return predict.predict_command(
-        method, click.option("--root"), click.option("--json", "as_json", is_flag=True)
+        method_of(name, **asked),
+        click.option("--root"),
+        click.option("--json", "as_json", is_flag=True),
     )
 
 
@@ -113,7 +119,7 @@ def by_files(first, second):
     bad = tf.equal(second, b"broken")
     return {
         "together": tf.strings.join([first, second]),
-        "error": tf.where(bad, "second cannot be read", ""),
+        "error": tf.where(bad, "first: looks odd; second: cannot be read", ""),
         "numbers": tf.ones([tf.shape(first)[0], 20]),
     }
 
@@ -131,7 +137,7 @@ def ask(tmp_path):
         archive.add_endpoint(name, tf.function(function, input_signature=specs))
     archive.track(tf.Variable(0.0))
     archive.write_out(str(tmp_path / "serving" / "files" / "1"), verbose=False)
-    for name, content in (("a", "Anna"), ("b", "Berta"), ("c", "broken")):
+    for name, content in (("a", "Anna"), ("b", "Berta"), ("c", "broken"), ("d", "")):
         (tmp_path / name).write_text(content)
 
     command = command_of(
@@ -142,7 +148,8 @@ def ask(tmp_path):
     )
 
     def run(*arguments):
-        places = [str(tmp_path / one) if one in ("a", "b", "c") else one for one in arguments]
+        made = ("a", "b", "c", "d")
+        places = [str(tmp_path / one) if one in made else one for one in arguments]
         return click.testing.CliRunner().invoke(command, [*places, "--root", str(tmp_path)])
 
     return run
@@ -161,12 +168,62 @@ def test_as_many_files_as_a_signature_takes(ask):
     [
         (("a", "b", "c"), "The model takes 1 or 2 files. Received: 3"),
         (("a", "--user", "b"), "Give files, or options."),
-        (("a", "c"), "The model refuses the inputs: second cannot be read"),
-        ((), "Give --user, or --first and --second. Received: none of them"),
+        (("a", "c"), "The model refuses the inputs: {a}: looks odd; {c}: cannot be read"),
+        (("--first", "x", "--second", "broken"), "inputs: first: looks odd; second: cannot be"),
+        (("d", "a"), "{d} must not be empty. Received: ''"),
+        (("--user", " "), "--user must not be empty. Received: ' '"),
+        (
+            (),
+            "Give --user, or --first and --second, or 1 or 2 files without an option. Received: "
+            "none of them",
+        ),
         (("nowhere",), "nowhere cannot be read"),
+        (
+            ("--first", "a", "--second", "broken"),
+            "second: cannot be read. To read a file write @ before its name: @{a}",
+        ),
     ],
 )
-def test_what_is_refused_of_files(ask, arguments, said):
+def test_what_is_refused_of_files(ask, tmp_path, arguments, said):
     answer = ask(*arguments)
     assert answer.exit_code == 2
-    assert said in answer.output
+    assert said.format(**{name: tmp_path / name for name in "abcd"}) in answer.output
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("The model refuses the inputs: no PNG", "The model refuses my.png: no PNG"),
+        ("--image takes a list of string", "--image takes a list of string"),
+    ],
+)
+def test_a_complaint_of_the_only_input_is_of_its_file(message, said):
+    assert predict._by_file(message, {"image": "my.png"}, 1) == said
+    assert predict._by_file(message, {}, 1) == message
+
+
+def test_help_says_what_the_files_are(ask):
+    said = " ".join(ask("--help").output.split())
+    assert "option: one file is --user, 2 files are --first and --second." in said
+
+
+@pytest.mark.parametrize(
+    ("asked", "root", "command"),
+    [
+        (
+            {"predict_inputs": {"story": "", "the_question": ""}},
+            None,
+            "methodical predict toy --story STORY --the-question THE_QUESTION",
+        ),
+        (
+            {
+                "predict_inputs": {"image": ""},
+                "predict_files": {"a": ("image",), "b": ("first", "second")},
+            },
+            "/my root",
+            "methodical predict toy FIRST SECOND --root '/my root'",
+        ),
+    ],
+)
+def test_command_that_asks_a_model(asked, root, command):
+    assert predict.example_command(method_of("toy", **asked), root) == command

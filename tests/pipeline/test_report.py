@@ -739,6 +739,110 @@ def test_slices_without_the_main_metric_have_a_table_of_their_own(world):
     assert "By quality. quality worse quality 10 0.438" in plain_text(rendered(world))
 
 
+def change(world, component, output, name, edit):
+    """Changes a JSON file of an artifact."""
+    stage = next(stage for stage in world.stages if stage["component"] == component)
+    path = os.path.join(world.root, stage["outputs"][output], name)
+    with open(path) as reader:
+        found = json.load(reader)
+    edit(found)
+    with open(path, "w") as writer:
+        json.dump(found, writer)
+
+
+def add_rows(world, *rows):
+    path = os.path.join(world.root, world.stages[6]["outputs"]["evaluation"], "examples.jsonl")
+    with open(path, "a") as writer:
+        writer.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def test_examples_are_the_rows_with_the_main_metric(world):
+    add_rows(world, {"task": None, "accuracy": None, "hops": 2.0}, {"task": None, "hops": 1.0})
+
+    def measured(found):
+        found.update(rows=62, counts={"accuracy": 60, "hops": 62})
+        found["slices"][0].update(count=22, counts={"accuracy": 17, "hops": 22})
+
+    change(world, "Evaluator", "evaluation", "evaluation.json", measured)
+    page = rendered(world)
+    assert "15 of 60 evaluated examples (25.0 %)" in plain_text(page)
+    assert "accuracy on 60 examples of “test”" in plain_text(page)
+    section = report_evaluation.evaluation(Outputs(world.run, world.root), None)
+    assert [row["count"] for row in section["tables"][0]["rows"]] == ["17", "20", "20"]
+
+
+def test_examples_of_an_evaluation_of_an_earlier_version(world):
+    add_rows(world, *[{"task": None, "accuracy": None, "hops": 2.0}] * 13)
+
+    def measured(found):
+        found.update(examples=73, missing={"accuracy": 13, "hops": 0})
+
+    change(world, "Evaluator", "evaluation", "evaluation.json", measured)
+    text = plain_text(rendered(world))
+    assert "15 of 60 evaluated examples (25.0 %)" in text
+    assert "accuracy on 60 examples of “test”" in text
+
+
+def test_slices_that_a_wrong_answer_has_not_are_left_out(world):
+    add_rows(world, {"task": "9", "quality": None, "accuracy": 0.0, "details": {"a": "b"}})
+    method = fake_method(slices=("task", "quality"))
+    found = report_wrong_answers.wrong_answers(Outputs(world.run, world.root), method)
+    assert "task 9" in [row["slice"] for row in found["shown"]]
+
+
+def test_baselines_stand_beside_the_main_metric(world):
+    def baselines(found):
+        found["metrics"].update(plain=0.5, other=None)
+        found["mean_over_slices"]["metrics"].update(plain=0.625, other=None)
+        found["units"]["plain"] = "by counting"
+
+    change(world, "Evaluator", "evaluation", "evaluation.json", baselines)
+    page = rendered(world, fake_method(baselines=("plain", "other")))
+    assert "plain 0.625 +0.343" in plain_text(page)
+    assert '<abbr title="by counting">plain</abbr>' in page
+
+
+def test_figures_measured_otherwise_do_not_stand_beside_ours(world):
+    def otherwise(found):
+        for figure in found["paper"]:
+            if not figure.get("slice") or figure["column"] == "MemNN":
+                figure.update(comparable=False, remark="measured at far 0.001, ours at 0.01")
+
+    change(world, "Evaluator", "evaluation", "evaluation.json", otherwise)
+    text = plain_text(rendered(world))
+    assert "paper (AM+NG+NL)" not in text
+    assert "hops all MemNN – 2 measured at far 0.001, ours at 0.01" in text
+    assert "accuracy all AM+NG+NL – 0.930 measured at far 0.001, ours at 0.01" in text
+    found = report_evaluation.evaluation(Outputs(world.run, world.root), None)
+    assert found["columns"] == ["AM+NG+NL"]
+
+
+def test_type_of_a_feature_is_that_of_a_split_with_values(world):
+    from methodical.components import statistics_proto
+    from tensorflow_metadata.proto.v0 import statistics_pb2
+
+    assert report_data.EMPTY == statistics_proto.EMPTY
+    stage = world.stages[1]
+    path = os.path.join(
+        world.root, stage["outputs"]["statistics"], "Split-train", "FeatureStats.pb"
+    )
+    with open(path, "rb") as reader:
+        found = statistics_pb2.DatasetFeatureStatisticsList.FromString(reader.read())
+    for feature in found.datasets[0].features:
+        if feature.name == "answer":
+            feature.type = statistics_pb2.FeatureNameStatistics.INT
+            feature.num_stats.mean = 0.0
+            feature.custom_stats.add(name=statistics_proto.EMPTY, num=1)
+    with open(path, "wb") as writer:
+        writer.write(found.SerializeToString())
+    section = report_data.statistics(Outputs(world.run, world.root))
+    answer = next(row for row in section["features"] if row["name"] == "answer")
+    assert answer["type"] == "string"
+    assert answer["cells"]["train"]["facts"] == [("values", "none")]
+    assert answer["cells"]["eval"]["top"]
+    assert "values none" in plain_text(rendered(world))
+
+
 def test_rows_past_the_limit_are_not_read(world, monkeypatch):
     monkeypatch.setattr(report_wrong_answers, "ROWS", 8)
     assert "2 of the first 8 evaluated examples (25.0 %)" in plain_text(rendered(world))

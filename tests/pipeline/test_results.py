@@ -41,6 +41,23 @@ def test_page_has_runs_and_the_papers_numbers_beside_ours(record):
     assert not any("standard deviation" in line for line in lines)
 
 
+def test_examples_are_those_with_the_main_metric(record):
+    # Of earlier versions, whose `examples` are all rows.
+    record["metrics"]["missing"] = {"accuracy": 13, "loss": 40}
+    assert "| test | 27 | mean accuracy |" in results.markdown([record])
+    record["metrics"].update(counts={"accuracy": 40}, rows=53)
+    assert "| test | 40 | mean accuracy |" in results.markdown([record])
+
+
+def test_figures_measured_otherwise_do_not_stand_beside_ours(record):
+    record["metrics"]["metrics"]["loss"] = 2.5
+    for figure in record["metrics"]["paper"][1:]:
+        figure["comparable"] = False
+    lines = results.markdown([record]).splitlines()
+    assert "| loss | 2.500 |  |  |" in lines
+    assert "| mean accuracy | 0.700 |  |" in lines
+
+
 def test_page_has_the_spread_over_the_slices(record):
     record["metrics"]["mean_over_slices"] = {
         "slice": "task",

@@ -75,6 +75,7 @@ def show(listener, record):
     listener.stage_finished(record, record["stages"][0])
     record["state"], record["seconds"] = "complete", 2.0
     record["paths"] = {"report": "runs/x/report.html"}
+    record["ask"] = "methodical predict babi --story STORY"
     listener.run_finished(record)
 
 
@@ -85,6 +86,7 @@ def test_plain_lines(record):
     assert lines[1] == ["ExampleGen", "running", "first", "run"]
     assert lines[2] == ["ExampleGen", "done", "1.9s", "20", "stories,", "0", "bad"]
     assert lines[3] == ["report", f"{record['root']}/runs/x/report.html"]
+    assert lines[4] == ["ask", "it", "methodical", "predict", "babi", "--story", "STORY"]
     assert "\x1b" not in stream.getvalue()
 
 
