@@ -150,7 +150,8 @@ def _train(
     model.set_weights(keeper.best_weights(model))
     if fit.finish is not None:
         report(fit.name, fit.epochs - 0.01, "setting what depends on the best weights")
-        fit.finish(model)
+        joined = fit.finish(model)
+        model = model if joined is None else joined
     result = {
         "best": {**keeper.best, "monitor": monitor, "mode": mode},
         "epochs_run": len(keeper.rows),

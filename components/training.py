@@ -32,7 +32,9 @@ class Fit:
         mode: `"min"` or `"max"`.
         steps_per_epoch: an epoch is so many steps of data that `repeat()`; `None`: one pass.
         finish: `finish(model)` is called once with the best epoch's weights, before the model is
-            saved: statistics over the training data can be set there.
+            saved: statistics over the training data can be set there. If it returns a model, that
+            one is saved: where only the last layers are trained, on what fixed ones made of the
+            data beforehand, it joins both.
         callbacks: returns further Keras callbacks. After a kill they hear `on_epoch_begin` and
             `on_epoch_end` again for the epochs that are done, before the weights are restored.
     """
@@ -46,7 +48,7 @@ class Fit:
     mode: str = "min"
     callbacks: Callable[[], list[keras.callbacks.Callback]] = list
     steps_per_epoch: int | None = None
-    finish: Callable[[keras.Model], None] | None = None
+    finish: Callable[[keras.Model], keras.Model | None] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

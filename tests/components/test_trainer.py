@@ -279,6 +279,29 @@ def test_finish_sees_the_best_weights_and_what_it_sets_is_saved(toy, examples, t
         np.testing.assert_array_equal(weight, 7)
 
 
+def test_a_model_that_finish_returns_is_saved_in_the_place_of_the_trained_one(
+    toy, examples, tmp_path
+):
+    import keras
+
+    def fits(parameters, data):
+        (fit,) = toy.fits(parameters, data)
+
+        def finish(model):
+            other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, name="other")])
+            other.set_weights([weight * 0 + 5 for weight in other.get_weights()])
+            return other
+
+        return [dataclasses.replace(fit, finish=finish)]
+
+    context = context_in(tmp_path, examples, fits, toy.Options, names=("only",))
+    Trainer.execute(context)
+    assert [weight.shape for weight in weights(context, "only")] == [(2, 3), (3,)]
+    for weight in weights(context, "only"):
+        np.testing.assert_array_equal(weight, 5)
+    assert context.outputs["model"].properties["parameter_count"] == {"only": 9}
+
+
 def test_the_methods_summary_of_all_fits_is_kept(toy, examples, tmp_path):
     from methodical.components.trainer import FIGURES
     from methodical.components.training import Table, TrainingSummary
