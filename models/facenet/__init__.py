@@ -2,8 +2,11 @@
 
 from .clustering import PairwiseScores, cluster, pairwise_scores
 from .collapse_monitor import CollapseMonitor
+from .dense_descriptors import DenseDescriptors
 from .distances import squared_distances
 from .energy_normalization import EnergyNormalization
+from .fisher_network import adapt_fisher_features, fisher_features, fisher_head, fisher_network
+from .fisher_vectors import FisherVectors
 from .flops import multiply_adds
 from .gabor_magnitudes import GaborMagnitudes
 from .harmonic_embedding import HarmonicModel
@@ -20,6 +23,7 @@ from .offline_selection import offline_triplets
 from .pixel_metric_network import pixel_metric_network
 from .positive_semidefinite import PositiveSemidefinite, nearest_positive_semidefinite
 from .principal_projection import PrincipalProjection
+from .signed_root import SignedRoot
 from .small_network import small_network
 from .tracks import track_distance, track_distances
 from .triplet_loss import TripletLoss
@@ -37,7 +41,9 @@ from .zeiler_fergus_network import nn1
 
 __all__ = [
     "CollapseMonitor",
+    "DenseDescriptors",
     "EnergyNormalization",
+    "FisherVectors",
     "GaborMagnitudes",
     "HarmonicModel",
     "Identification",
@@ -51,15 +57,20 @@ __all__ = [
     "PositiveSemidefinite",
     "PrincipalProjection",
     "ReceiverOperatingCharacteristic",
+    "SignedRoot",
     "TripletCounts",
     "TripletLoss",
     "Triplets",
     "UnitEmbedding",
     "ValAtFar",
     "Verification",
+    "adapt_fisher_features",
     "best_threshold",
     "cluster",
     "count_triplets",
+    "fisher_features",
+    "fisher_head",
+    "fisher_network",
     "large_margin_objective",
     "linear_margin",
     "mirrored",

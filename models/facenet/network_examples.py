@@ -4,13 +4,16 @@ import keras
 import numpy as np
 
 from ..example import LayerExample
+from .dense_descriptors import DenseDescriptors
 from .energy_normalization import EnergyNormalization
+from .fisher_vectors import FisherVectors
 from .gabor_magnitudes import GaborMagnitudes
 from .inception_block import inception_block
 from .inception_tables import InceptionModule
 from .l2_pooling import L2Pooling2D
 from .maxout import Maxout
 from .mirrored import MirrorImage
+from .signed_root import SignedRoot
 from .small_network import small_network
 from .unit_embedding import UnitEmbedding
 from .zeiler_fergus_network import nn1
@@ -57,6 +60,7 @@ def _network(name, build, shape):
 
 def layer_examples():
     """Returns a `LayerExample` of each layer, of Inception modules, and of a narrow NN1."""
+    fixed = {"fit": "Its weights are not trained by gradients."}
     no_weights = {"fit": "It has no weights.", "save": "It has no weights."}
     return [
         LayerExample("Maxout", lambda: Maxout(3, pieces=2), _signed(4)),
@@ -82,6 +86,17 @@ def layer_examples():
             },
         ),
         LayerExample("EnergyNormalization", EnergyNormalization, _images(4, 4, 2), skip=no_weights),
+        LayerExample(
+            "DenseDescriptors",
+            lambda: DenseDescriptors((1.0, 0.5), cell=1, strides=3),
+            _images(14, 12, 1),
+            skip={
+                **no_weights,
+                "empty_batch": "TensorFlow's convolution of an empty batch has the wrong channels.",
+            },
+        ),
+        LayerExample("FisherVectors", lambda: FisherVectors(2, size=3), _signed(4, 5), skip=fixed),
+        LayerExample("SignedRoot", SignedRoot, _signed(4), skip=no_weights),
         LayerExample("MirrorImage", MirrorImage, _images(4, 4, 1), skip=no_weights),
         _network(
             "small_network", lambda: small_network((32, 32, 1), SIZE, 2, 1, (4, 4)), (32, 32, 1)

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 
-from ...components.component import HOW, Parameters
+from ...components.component import HOW, BadDataError, Parameters
 from ...components.data.faces.metrics import SLICES, metrics
 from . import faces
 from .method import Method, PaperFigure
 
 if TYPE_CHECKING:
+    import keras
+
     from ...components.serving import ServingModel
     from ...components.training import Fit, TrainingSummary
     from ...components.transformed import TransformedData
 
 MAIN, METRIC = "facenet", "lmnn"
+LEAST_SIDES = {"convolutional": 32, "fisher": 42}
+"""Pixels of an image that the networks need."""
+FISHER_SIZE = 66
+"""Numbers of a descriptor that Fisher vectors are made of: 64 components and its place."""
 COMPONENTS = "principal_components"
 METRIC_STEPS = 300
 BASELINES = {
@@ -27,6 +34,7 @@ BASELINES = {
     "_eigenfaces": "by principal components of the pixels",
 }
 PAPER = "260 million photographs of 8 million people, network NN1 or NN2, 1,000 to 2,000 hours"
+MILLION = f"on a million photographs; {PAPER}"
 
 
 class EvaluatorOptions(Parameters):
@@ -36,7 +44,10 @@ class EvaluatorOptions(Parameters):
         0.01, gt=0, lt=1, description="largest false accept rate of the threshold of VAL"
     )
     pairs: int = pydantic.Field(
-        1000, ge=2, description="verification pairs drawn of a split that lists none"
+        1000,
+        ge=2,
+        description="verification pairs drawn of a split that lists none, as of "
+        "evaluator.split=eval; those of the split test are example_gen's",
     )
     degraded_pairs: int = pydantic.Field(
         1000, ge=0, description="pairs measured again with worse images; 0 for none"
@@ -66,24 +77,42 @@ class ExporterOptions(Parameters):
 class TrainerOptions(Parameters):
     """The network, the triplets and how they are trained."""
 
+    network: Literal["convolutional", "fisher"] = pydantic.Field(
+        "convolutional",
+        description="a small network, or one matrix learned on Fisher vectors of fixed "
+        "descriptors; for photographs the second is better",
+    )
     embedding_size: int = pydantic.Field(128, ge=1, description="numbers of an embedding")
+    mixture: int = pydantic.Field(
+        128, ge=1, description="of the network fisher: Gaussians of the Fisher vectors"
+    )
+    strides: int = pydantic.Field(
+        2, ge=1, description="of the network fisher: pixels between two descriptors"
+    )
+    whitened: int = pydantic.Field(
+        800, ge=1, description="of the network fisher: principal components that its matrix reads"
+    )
     maps: list[pydantic.PositiveInt] = pydantic.Field(
-        [32, 32, 64], description="feature maps of the network's convolutions"
+        [32, 32, 64], description="feature maps of the convolutional network's convolutions"
     )
     dropout: float = pydantic.Field(
         0.3, ge=0, lt=1, description="part of the features that a step leaves out"
     )
-    selection: Literal["semi_hard", "batch_hard", "hard", "all"] = pydantic.Field(
+    selection: Literal["semi_hard", "all_semi_hard", "batch_hard", "hard", "all"] = pydantic.Field(
         "semi_hard", description="which triplets of a batch are learned from"
     )
     average: Literal["active", "all"] = pydantic.Field(
         "active", description="the mean over triplets that still have a loss, or over all selected"
     )
     margin: float = pydantic.Field(
-        0.2, gt=0, description="between squared distances, the paper's α"
+        0.2, gt=0, le=4, description="between squared distances, the paper's α"
     )
     first_margin: float = pydantic.Field(
-        0.0, ge=0, description="the margin at the start, from which it grows; 0: as `margin`"
+        0.0,
+        ge=0,
+        le=4,
+        description="the margin of the first `record_every` steps, from which it grows to "
+        "`margin` in the last; 0: `margin` all the time",
     )
     people: int = pydantic.Field(32, ge=2, description="identities of a batch")
     images: int = pydantic.Field(4, ge=2, description="images of an identity in a batch")
@@ -97,7 +126,11 @@ class TrainerOptions(Parameters):
     learning_rate: float = pydantic.Field(
         1e-3, gt=0, description="of Adam, after a short rise, then falling to 0"
     )
-    augment: bool = pydantic.Field(True, description="mirror, shift and shade training images")
+    augment: bool = pydantic.Field(
+        True,
+        description="mirror, turn, scale, shift and shade training images; the network fisher "
+        "sees an image and its mirror image only",
+    )
     baselines: bool = pydantic.Field(
         True,
         description="eigenfaces, and a large margin metric (LMNN) learned on them, for comparison",
@@ -117,8 +150,6 @@ class TrainerOptions(Parameters):
     def _known(cls, compare: list[str]) -> list[str]:
         for text in compare:
             _differences(text)
-        if len(set(compare)) < len(compare):
-            raise ValueError(f"`compare` must not name a network twice. Received: {compare}")
         return compare
 
     @pydantic.model_validator(mode="after")
@@ -130,6 +161,46 @@ class TrainerOptions(Parameters):
             )
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _enough_components(self):
+        most = min(self.whitened, 2 * self.mixture * FISHER_SIZE)
+        if self.network == "fisher" and self.embedding_size > most:
+            raise ValueError(
+                "`embedding_size` must be at most `whitened`, and both at most the "
+                f"{2 * self.mixture * FISHER_SIZE} numbers of a Fisher vector. "
+                f"Received: embedding_size={self.embedding_size}, whitened={self.whitened}"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _growing_margin(self):
+        if self.first_margin and self.first_margin >= self.margin:
+            raise ValueError(
+                "`first_margin` must be smaller than `margin`, to which it grows. "
+                f"Received: first_margin={self.first_margin}, margin={self.margin}"
+            )
+        if self.first_margin and self.steps == self.record_every:
+            raise ValueError(
+                "With `first_margin`, `steps` must be at least twice `record_every`: the margin "
+                "grows after each measurement. "
+                f"Received: steps={self.steps}, record_every={self.record_every}"
+            )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _different_networks(self):
+        seen = [self.model_dump(exclude={"compare"})]
+        for text in self.compare:
+            values = _changed(self, text).model_dump(exclude={"compare"})
+            if values in seen:
+                known = "the first one" if values == seen[0] else "one that is named before"
+                raise ValueError(
+                    "The networks of `compare` must differ from the first one and from each other. "
+                    f"Received: {text!r}, which is {known}"
+                )
+            seen.append(values)
+        return self
+
 
 METRICS = {
     **metrics(BASELINES),
@@ -137,7 +208,13 @@ METRICS = {
     "val_compared": "VAL of a network of the comparison",
 }
 COMPARED_METRICS = ("accuracy_compared", "val_compared")
-COMPARED = {"selection": str, "margin": float, "first_margin": float, "embedding_size": int}
+COMPARED = {
+    "network": str,
+    "selection": str,
+    "margin": float,
+    "first_margin": float,
+    "embedding_size": int,
+}
 """What the networks of a comparison can differ in."""
 
 
@@ -146,6 +223,11 @@ def _differences(text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for part in text.split(","):
         name, equals, value = (piece.strip() for piece in part.partition("="))
+        if name in found:
+            raise ValueError(
+                f"An entry of `compare` must give a parameter once. Received: {text!r} with "
+                f"{name} twice"
+            )
         if name not in COMPARED or not equals:
             raise ValueError(
                 f"An entry of `compare` must be NAME=VALUE, several joined by commas, of "
@@ -161,33 +243,101 @@ def _differences(text: str) -> dict[str, Any]:
     return found
 
 
+def _changed(parameters: TrainerOptions, text: str) -> TrainerOptions:
+    """Returns the parameters of the network that an entry of `compare` describes."""
+    values = {**parameters.model_dump(), **_differences(text), "compare": []}
+    try:
+        return parameters.model_validate(values)
+    except pydantic.ValidationError as error:
+        problems = "; ".join(
+            ": ".join([*map(str, found["loc"]), found["msg"].removeprefix("Value error, ")])
+            for found in error.errors()
+        )
+        raise ValueError(
+            f"An entry of `compare` must give a network that can be trained: {problems}. "
+            f"Received: {text!r}"
+        ) from error
+
+
 def networks(parameters: TrainerOptions) -> dict[str, TrainerOptions]:
     """Returns the parameters of each network by its name: the first is what is served."""
     found = {MAIN: parameters}
     for text in parameters.compare:
-        changed = parameters.model_validate({**parameters.model_dump(), **_differences(text)})
-        name = re.sub(r"[^A-Za-z0-9.]+", "-", text)
-        found[name] = changed
+        name = re.sub(r"[^A-Za-z0-9.]+", "-", re.sub(r"\s", "", text))
+        found[name] = _changed(parameters, text)
     return found
 
 
 def fits(parameters: TrainerOptions, data: TransformedData) -> list[Fit]:
-    """The network, those it is compared with, and the baseline."""
+    """The network, those it is compared with, and the baseline.
+
+    Raises:
+        BadDataError: the images are too small or too few for the parameters.
+    """
+    _check_data(parameters, data)
     found = [_network_fit(name, chosen, data) for name, chosen in networks(parameters).items()]
     return [*found, _metric_fit(parameters, data)] if parameters.baselines else found
 
 
-def _network_fit(name: str, parameters: TrainerOptions, data: TransformedData) -> Fit:
+def _check_data(parameters: TrainerOptions, data: TransformedData) -> None:
+    """Refuses what would fail in the networks or in the first batch, with the options to change."""
     from ...components.data.faces import parsing
-    from ...components.training import Fit
+    from ...components.data.faces.identity_batches import most_identities
 
-    epochs = parameters.steps // parameters.record_every
-    held_out = _has_pairs(data, "eval")
+    chosen = networks(parameters).values()
+    height, width, _ = parsing.image_shape(data)
+    least = max(LEAST_SIDES[each.network] for each in chosen)
+    if min(height, width) < least:
+        raise BadDataError(
+            f"The network takes images of at least {least} × {least} pixels; give "
+            f"--set transform.height={max(height, least)} "
+            f"--set transform.width={max(width, least)}, or larger ones. "
+            f"Received: images {height} high and {width} wide"
+        )
+    numbers = [each.embedding_size for each in chosen if each.network == "fisher"]
+    if max(numbers, default=0) > parsing.count(data, "train"):
+        raise BadDataError(
+            "The network fisher needs as many images in the split train as an embedding has "
+            f"numbers; give --set trainer.embedding_size={parsing.count(data, 'train')} or less. "
+            f"Received: {max(numbers)} numbers"
+        )
+    counts = parsing.identity_counts(data, "train")
+    people, images, singles = parameters.people, parameters.images, int((counts == 1).sum())
+    fitting = {size: most_identities(counts, size) for size in range(images, 1, -1)}
+    received = (
+        f"Received: people={people}, images={images}, singles={parameters.singles}, and in the "
+        f"split train {len(counts) - singles:,} people with two images or more and {singles:,} "
+        "with one"
+    )
+    if fitting[2] < 2:
+        raise BadDataError(
+            "Triplets need two people with two images each or more in the split train; give more "
+            f"images. {received}"
+        )
+    if fitting[images] < people:
+        most, fewer = fitting[images], next((n for n, most in fitting.items() if most >= people), 0)
+        choices = [f"--set trainer.people={most}"] if most > 1 else []
+        choices += [f"--set trainer.images={fewer}"] if fewer else []
+        if not choices:
+            choices = [f"--set trainer.people={fitting[2]} --set trainer.images=2"]
+        raise BadDataError(
+            "A batch needs `people` people with `images` images of each; with this data give at "
+            f"most {' or '.join(choices)}. {received}"
+        )
+    if parameters.singles > singles:
+        raise BadDataError(
+            "The singles of a batch are people of whom there is one image; with this data give at "
+            f"most --set trainer.singles={singles}. {received}"
+        )
+
+
+def _network_fit(name: str, parameters: TrainerOptions, data: TransformedData) -> Fit:
+    if parameters.network == "fisher":
+        return _fisher_fit(name, parameters, data)
+    from ...components.data.faces import parsing
 
     def build():
-        import keras
-
-        from ...models.facenet import TripletLoss, small_network
+        from ...models.facenet import small_network
 
         model = small_network(
             parsing.image_shape(data),
@@ -195,43 +345,115 @@ def _network_fit(name: str, parameters: TrainerOptions, data: TransformedData) -
             maps=tuple(parameters.maps),
             dropout=parameters.dropout,
         )
-        warm_up = parameters.steps // 20
-        rate = keras.optimizers.schedules.CosineDecay(
-            parameters.learning_rate / 20,
-            parameters.steps - warm_up,
-            warmup_target=parameters.learning_rate,
-            warmup_steps=warm_up,
+        return _compiled(model, parameters)
+
+    return _triplet_fit(
+        name,
+        parameters,
+        data,
+        build=build,
+        train=lambda augment: _batches(parameters, data, augment=augment),
+    )
+
+
+def _fisher_fit(name: str, parameters: TrainerOptions, data: TransformedData) -> Fit:
+    """Returns the fit of a projection of Fisher vectors, which are computed once, at its start."""
+    from ...components.data.faces import parsing
+
+    @functools.cache
+    def fixed():
+        from ...components.data.faces.fisher_training import FisherTraining
+
+        return FisherTraining.of(data, parameters.mixture, parameters.whitened, parameters.strides)
+
+    def build():
+        from ...models.facenet import fisher_head
+
+        head = fisher_head(fixed().projection, parameters.embedding_size, parameters.dropout)
+        return _compiled(head, parameters)
+
+    def train(augment):
+        return parsing.balanced_batches(
+            data,
+            "train",
+            identities=parameters.people,
+            images=parameters.images,
+            singles=parameters.singles,
+            seed=1,
+            vectors=fixed().training_vectors,
         )
-        model.compile(
-            keras.optimizers.Adam(rate),
-            TripletLoss(
-                parameters.margin, selection=parameters.selection, average=parameters.average
-            ),
-        )
-        return model
+
+    return _triplet_fit(
+        name,
+        parameters,
+        data,
+        build=build,
+        train=train,
+        prepare=lambda pixels: fixed().vectors(pixels),
+        finish=lambda head: fixed().network(head),
+    )
+
+
+def _compiled(model: keras.Model, parameters: TrainerOptions) -> keras.Model:
+    import keras
+
+    from ...models.facenet import TripletLoss
+
+    warm_up = parameters.steps // 20
+    rate = keras.optimizers.schedules.CosineDecay(
+        parameters.learning_rate / 20,
+        parameters.steps - warm_up,
+        warmup_target=parameters.learning_rate,
+        warmup_steps=warm_up,
+    )
+    model.compile(
+        keras.optimizers.Adam(rate),
+        TripletLoss(parameters.margin, selection=parameters.selection, average=parameters.average),
+    )
+    return model
+
+
+def _triplet_fit(
+    name: str,
+    parameters: TrainerOptions,
+    data: TransformedData,
+    build: Callable[[], keras.Model],
+    train: Callable[[bool], Any],
+    prepare: Callable[[Any], Any] | None = None,
+    finish: Callable[[keras.Model], keras.Model] | None = None,
+) -> Fit:
+    """Returns the fit of a model to triplets, measured on held-out people."""
+    from ...components.training import Fit
+
+    epochs = parameters.steps // parameters.record_every
+    held_out = _has_pairs(data, "eval")
 
     def callbacks():
         from ...components.data.faces.measured_verification import MeasuredVerification
         from ...models.facenet import CollapseMonitor, MarginSchedule, linear_margin
 
-        watched, labels = next(iter(_batches(parameters, data, augment=False)))
+        watched, labels = next(iter(train(False)))
         chosen = [CollapseMonitor(watched.numpy(), labels.numpy())]
         if held_out:
-            chosen.append(MeasuredVerification(data, "eval", prefix="held_out", far=0.01))
+            measured = MeasuredVerification(
+                data, "eval", prefix="held_out", far=0.01, prepare=prepare
+            )
+            chosen.append(measured)
         if parameters.first_margin:
-            margins = linear_margin(parameters.first_margin, parameters.margin, epochs)
+            margins = linear_margin(parameters.first_margin, parameters.margin, epochs - 1)
             chosen.append(MarginSchedule(margins))
         return chosen
 
     return Fit(
         name=name,
         build=build,
-        train=lambda: _batches(parameters, data, augment=parameters.augment),
+        train=lambda: train(parameters.augment),
         epochs=epochs,
         steps_per_epoch=parameters.record_every,
         monitor="held_out_area" if held_out else "loss",
         mode="max" if held_out else "min",
         callbacks=callbacks,
+        finish=finish,
     )
 
 
@@ -422,14 +644,15 @@ METHOD = Method(
     evaluator_options=EvaluatorOptions,
     draw=draw,
     metrics=METRICS,
+    baselines=tuple(f"accuracy{suffix}" for suffix in BASELINES),
     slices=(*SLICES, "network"),
     serve=serve,
     exporter_options=ExporterOptions,
     paper_figures=(
         PaperFigure("accuracy", 0.9887, "LFW", remark=f"fixed crop; {PAPER}"),
         PaperFigure("accuracy", 0.9963, "LFW, aligned", remark=f"aligned; {PAPER}"),
-        PaperFigure("val", 0.879, "NN1", remark=f"at FAR 0.001 on a million photographs; {PAPER}"),
-        PaperFigure("val", 0.894, "NN2", remark=f"at FAR 0.001 on a million photographs; {PAPER}"),
+        PaperFigure("val", 0.879, "NN1", remark=MILLION, measured_at={"far": 0.001}),
+        PaperFigure("val", 0.894, "NN2", remark=MILLION, measured_at={"far": 0.001}),
     ),
     samples=faces.sample,
     figures=figures,

@@ -24,6 +24,7 @@ from methodical.components.data.faces import (
 )
 from methodical.components.evaluator_metrics import SlicedMeans
 from methodical.components.transformed import TransformedData
+from methodical.models.facenet.verification import val_at_far, verify
 from PIL import Image
 
 SIDE = 16
@@ -374,7 +375,17 @@ def test_the_first_model_is_the_main_one(data):
 
 def test_verification_during_training(data):
     model = embedder()
-    alone = measured_verification.verification_accuracy(model, data, "eval", pairs=80, seed=4)
+
+    def by_hand():
+        drawn = paired_images.drawn_images(data, "eval", 80, 4)
+        vectors = model.predict(drawn.pixels / np.float32(255), verbose=0)
+        pairs = drawn.pairs
+        distances = ((vectors[pairs.first] - vectors[pairs.second]) ** 2).sum(axis=1)
+        found = verify(distances, pairs.same, pairs.folds)
+        accepted = val_at_far(distances, pairs.same, 0.01).val
+        return {"accuracy": found.accuracy, "val": accepted, "area": found.area_under_curve}
+
+    alone = by_hand()
     assert 0.6 < alone["accuracy"] < 1
     callback = measured_verification.MeasuredVerification(data, pairs=80, seed=4, prefix="held_out")
     model.compile("sgd", "mse")
@@ -387,8 +398,36 @@ def test_verification_during_training(data):
     model.layers[2].set_weights([np.random.default_rng(9).normal(size=(SIDE * SIDE, 6))])
     after = model.fit(batches, shuffle=False, verbose=0, callbacks=[callback])
     after = after.history["held_out_accuracy"]
-    changed = measured_verification.verification_accuracy(model, data, "eval", pairs=80, seed=4)
+    changed = by_hand()
     assert after == [changed["accuracy"]] != [alone["accuracy"]]
     told = {"held_out_accuracy": 0.25}
     callback.on_epoch_end(0, told)
     assert told == {"held_out_accuracy": 0.25}
+
+
+def test_verification_of_a_model_that_reads_what_was_prepared_of_the_images(data):
+    prepared = []
+
+    def prepare(pixels):
+        prepared.append(pixels)
+        return pixels.reshape(len(pixels), -1) / np.float32(255)
+
+    weights = np.random.default_rng(3).normal(size=(SIDE * SIDE, 6))
+    of_images = keras.Sequential(
+        [
+            keras.Input((SIDE, SIDE, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(6, use_bias=False),
+        ]
+    )
+    of_vectors = keras.Sequential([keras.Input((256,)), keras.layers.Dense(6, use_bias=False)])
+    found = []
+    for model, function in ((of_images, None), (of_vectors, prepare)):
+        model.set_weights([weights])
+        model.compile(keras.optimizers.SGD(0.0), "mse")
+        callback = measured_verification.MeasuredVerification(data, pairs=80, prepare=function)
+        inputs = np.zeros((2, *model.input_shape[1:]))
+        logs = model.fit(inputs, np.ones((2, 6)), epochs=2, verbose=0, callbacks=[callback]).history
+        found.append([logs[f"val_{name}"] for name in ("accuracy", "val", "area")])
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+    assert [pixels.dtype for pixels in prepared] == [np.uint8]

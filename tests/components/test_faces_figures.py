@@ -65,15 +65,15 @@ def test_the_hardest_wrong_pairs_come_first():
     ]
     accepts, rejects = figures.wrong_pairs(rows).items()
     title, root = parsed(dict([accepts]))
-    assert "the 3 hardest of 3 pairs of different persons that were taken for one (of 3)" in title
+    assert "the hardest 3 of 3 pairs of different persons that were taken for one (of 3)" in title
     # By how far they lie on the wrong side: 0.95, 0.8, 0.1.
-    assert texts(root) == ["0.95", "0.20", "0.90"]
+    assert texts(root) == ["0.95 ≤ 1.90", "0.20 ≤ 1.00", "0.90 ≤ 1.00"]
     pictures = list(root.iter(f"{NAMESPACE}image"))
     assert [each.get("href") for each in pictures[:2]] == [png(5), png(105)]
     assert pictures[0].find(f"{NAMESPACE}title").text == "<a>/5, distance 0.950"
     title, root = parsed(dict([rejects]))
-    assert title.startswith("False rejects: the 1 hardest of 1 pairs of the same person")
-    assert texts(root) == ["1.50"]
+    assert title.startswith("False rejects: the hardest 1 of 1 pair of the same person")
+    assert texts(root) == ["1.50 > 1.00"]
     few = figures.wrong_pairs(rows, most=2)
     assert [text.count("<image") for text in few.values()] == [4, 2]
     assert figures.wrong_pairs([]) == {}
@@ -92,7 +92,7 @@ def test_quality_is_drawn_by_level():
     ]
     title, root = parsed(figures.wrong_pairs(rows))
     assert "by jpeg quality" in title
-    assert "VAL from 12.5 to 50.0 %" in title
+    assert "VAL from 12.5 to 50.0 %; compare the paper's Table 4" in title
     assert texts(root) == ["70.0", "12.5", "10", "90.0", "50.0", "90", "jpeg quality"]
     heights = [float(each.get("height")) for each in root.iter(f"{NAMESPACE}rect")]
     np.testing.assert_allclose(np.array(heights) / heights[0] * 0.7, [0.7, 0.125, 0.9, 0.5], 1e-2)
@@ -108,7 +108,7 @@ def test_the_curve_steps_through_the_rates():
     title, root = parsed(drawn)
     assert "ROC of 4 pairs of one person and 4 of two" in title
     # One of the four different pairs, that at 0.2, is let through; all of one person but 0.5.
-    assert "at most 0.25 (1 pairs) 75.0 % of the former are accepted" in title
+    assert "at most 0.25 (1 pair) 75.0 % of the former are accepted" in title
     # Clopper and Pearson for 3 of 4.
     assert "95 % interval 19.4 to 99.4 %" in title
     lines = list(root.iter(f"{NAMESPACE}polyline"))
@@ -139,7 +139,7 @@ def test_histograms_count_the_pairs():
     assert "100 pairs of the same person (coloured) and 100 of different persons" in title
     assert f"tell {100 * measured.correct.mean():.1f} % rightly" in title
     said = [each.text for each in root.iter(f"{NAMESPACE}title")]
-    bars = [re.fullmatch(r"([\d.]+) to ([\d.]+): (\d+) pairs of (.*)", each) for each in said]
+    bars = [re.fullmatch(r"([\d.]+) to ([\d.]+): (\d+) pairs? of (.*)", each) for each in said]
     for kind, own in (("the same person", same), ("different persons", ~same)):
         counts = [(float(bar[1]), int(bar[3])) for bar in bars if bar and bar[4] == kind]
         assert sum(count for _, count in counts) == 100

@@ -1,15 +1,19 @@
 """Offline triplets: chosen on Beam as NumPy enumerates them, bounded, written and read again."""
 
+import os
+import re
+
 import apache_beam as beam
 import numpy as np
 import pytest
 import tensorflow as tf
 from methodical.components import example_proto, tfrecord
-from methodical.components.artifacts import TransformGraph
+from methodical.components.artifacts import Examples, TransformGraph
 from methodical.components.data.faces import offline_triplets
 from methodical.components.transformed import TransformedData
 
 SHAPE = (4, 3, 1)
+_OTHERS = ("positives", "negatives")
 PROJECTION = np.random.default_rng(7).normal(size=(12, 5)).astype(np.float32)
 
 
@@ -208,6 +212,27 @@ def test_batches_are_anchors_positives_negatives(data, tmp_path, seed):
     if seed is not None:
         assert found == read(seed) != read(seed + 1)
         assert len(read(seed, repeat=True)) == 12 * len(triplets)
+
+
+def test_the_example_of_the_documentation_runs(data, tmp_path, monkeypatch):
+    data, pixels = data
+    monkeypatch.chdir(tmp_path)
+    folder = "artifacts/facenet/Transform/5"
+    os.makedirs(folder)
+    os.rename(data.transformed.uri, f"{folder}/transformed_examples")
+    os.rename(data.transform_graph.uri, f"{folder}/transform_graph")
+    Examples(f"{folder}/transformed_examples", data.transformed.properties).write_manifest()
+    model = _Model()
+    tf.saved_model.save(model, "serving/facenet/1", {"serving_images": model.embed})
+    (example,) = re.findall(r"```python\n(.*?)```", offline_triplets.__doc__, re.DOTALL)
+    found = {}
+    exec(compile(example, offline_triplets.__file__, "exec"), found)
+    (row,) = found["rows"]
+    assert row["images"] == len(pixels)
+    assert row["triplets"] >= 8
+    apart = [((found["anchors"] - found[name]) ** 2).numpy().sum(axis=1) for name in _OTHERS]
+    assert apart[0].shape == (8,)
+    assert (apart[1] < apart[0] + 0.2).all()
 
 
 def test_folders_and_models_that_will_not_do_are_told(data, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from methodical.components.artifacts import TransformGraph
 from methodical.components.data.faces import parsing
-from methodical.components.data.faces.identity_batches import IdentityBatches
+from methodical.components.data.faces.identity_batches import IdentityBatches, most_identities
 from methodical.components.transformed import TransformedData
 
 SHAPE = (4, 3, 2)
@@ -175,6 +175,19 @@ def test_both_ways_draw_the_same_images_of_a_pass(data):
         assert one == other
 
 
+def test_vectors_take_the_place_of_the_images_they_belong_to(data):
+    images = parsing.array(data, "train")[0]
+    vectors = np.stack([images[:, 0, 0, 0], images[:, 0, 0, 1]], axis=1).astype("float32") / 2
+    of_images = parsing.balanced_batches(data, "train", 3, 2, seed=2, singles=1)
+    of_vectors = parsing.balanced_batches(data, "train", 3, 2, seed=2, singles=1, vectors=vectors)
+    assert of_vectors.element_spec[0].shape == (7, 2)
+    for (pixels, labels), (rows, same) in zip(of_images.take(8), of_vectors.take(8), strict=True):
+        np.testing.assert_array_equal(labels, same)
+        np.testing.assert_allclose(2 * rows, 255 * pixels[:, 0, 0].numpy(), atol=1e-4)
+    with pytest.raises(ValueError, match=r"each of the 51 images.*'train'.*Received: 50 vectors"):
+        parsing.balanced_batches(data, "train", 3, 2, vectors=vectors[1:])
+
+
 def test_a_streamed_pass_holds_the_pixels_that_were_written(data):
     whole, _, _ = parsing.array(data, "train")
     expected = {tuple(one[0, 0]): one for one in whole}
@@ -231,6 +244,17 @@ def test_a_split_of_strangers_has_labels_of_its_own(data, most_in_memory):
 def test_batches_that_cannot_be_are_refused(data, split, arguments, match):
     with pytest.raises(ValueError, match=match):
         parsing.balanced_batches(data, split, *arguments)
+
+
+def test_the_largest_batch_is_one_that_can_be(data):
+    counts = parsing.identity_counts(data, "train")
+    assert sorted(counts) == sorted(COUNTS)
+    assert parsing.identity_counts(data, "eval").tolist() == []
+    for images in (2, 3, 4, 7):
+        most = most_identities(counts, images)
+        next(iter(parsing.balanced_batches(data, "train", most, images)))
+        with pytest.raises(ValueError, match="in a pass, of 9 identities"):
+            parsing.balanced_batches(data, "train", most + 1, images)
 
 
 def test_more_singles_than_there_are_are_refused(data):

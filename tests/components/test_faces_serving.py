@@ -370,8 +370,8 @@ def test_the_clean_process_blesses_the_model(saved):
 
 def test_references_are_the_trained_models_and_not_the_served_ones(data):
     model = embedder()
-    wrong = serving.serving_model(model, data, served=embedder(seed=1))
-    default = wrong.signatures["serving_default"]
+    wrong = serving.FaceSignatures(embedder(seed=1), data, 1.0).with_requests(model, data)
+    default = wrong["serving_default"]
     expected = default.references["embedding"]
     pixels = [np.asarray(Image.open(io.BytesIO(each))) for each in default.requests["image"]]
     np.testing.assert_allclose(expected, embedded_by_hand(pixels), atol=1e-5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from methodical.components.data.faces import simulator
 from methodical.components.data.faces.options import SimulatorOptions
-from methodical.components.data.faces.pairs import draw_pairs
+from methodical.components.data.faces.pairs import draw_id_pairs
 from PIL import Image
 
 
@@ -78,7 +78,7 @@ def test_people_differ_in_the_mean_and_images_in_the_pixels():
     assert 0.08 < nearest.mean() < 0.5
     names = [(f"{who}", f"{who}/{image}") for who in range(30) for image in range(8)]
     place = {name: index for index, (_, name) in enumerate(names)}
-    pairs = draw_pairs(names, 400, 2, 0)
+    pairs = draw_id_pairs(names, 400, 2, 0)
     of_pair = np.array([distances[place[one.first], place[one.second]] for one in pairs])
     same = np.array([one.identities[0] == one.identities[1] for one in pairs])
     best = max(((of_pair < threshold) == same).mean() for threshold in of_pair)

@@ -158,10 +158,10 @@ def test_held_out_people_are_a_hashed_part_and_two_at_least():
 
 def test_drawn_pairs_are_half_same_in_folds_of_different_people():
     images = [(f"P{who}", f"P{who}/{n}") for who in range(50) for n in range(1 + who % 6)]
-    drawn = pairs.draw_pairs(images, 400, 10, 3)
+    drawn = pairs.draw_id_pairs(images, 400, 10, 3)
     shuffled = list(images)
     np.random.default_rng(0).shuffle(shuffled)
-    assert drawn == pairs.draw_pairs([tuple(map(str, one)) for one in shuffled], 400, 10, 3)
+    assert drawn == pairs.draw_id_pairs([tuple(map(str, one)) for one in shuffled], 400, 10, 3)
     assert len({frozenset((one.first, one.second)) for one in drawn}) == len(drawn)
     people_of = {}
     for fold in range(10):
@@ -175,20 +175,20 @@ def test_drawn_pairs_are_half_same_in_folds_of_different_people():
 
 def test_all_pairs_of_few_images_are_drawn_once():
     images = [("a", f"a/{n}") for n in range(4)] + [("b", "b/0"), ("b", "b/1")]
-    drawn = pairs.draw_pairs(images, 1000, 10, 0)
+    drawn = pairs.draw_id_pairs(images, 1000, 10, 0)
     same = {(one.first, one.second) for one in drawn if one.identities[0] == one.identities[1]}
     assert same == {*itertools.combinations([f"a/{n}" for n in range(4)], 2), ("b/0", "b/1")}
     assert {one.fold for one in drawn} == {0}
     assert len(drawn) == 14
     # Six images of one person make 15 pairs, but only six with the other person's only image.
     lonely = [("a", f"a/{n}") for n in range(6)] + [("b", "b/0")]
-    few = pairs.draw_pairs(lonely, 1000, 10, 0)
+    few = pairs.draw_id_pairs(lonely, 1000, 10, 0)
     assert sum(one.identities == ("a", "a") for one in few) == 6
     assert len(few) == 12
     with pytest.raises(BadDataError, match="Received: 1 people, 1 of them"):
-        pairs.draw_pairs(images[:3], 10, 2, 0)
+        pairs.draw_id_pairs(images[:3], 10, 2, 0)
     with pytest.raises(BadDataError, match="Received: 2 people, 0 of them"):
-        pairs.draw_pairs([("a", "a/0"), ("b", "b/0")], 10, 2, 0)
+        pairs.draw_id_pairs([("a", "a/0"), ("b", "b/0")], 10, 2, 0)
 
 
 def test_nested_splits_stay_and_nobody_may_be_in_two(read, tmp_path):
@@ -201,6 +201,52 @@ def test_nested_splits_stay_and_nobody_may_be_in_two(read, tmp_path):
     write_people(tmp_path / "test", {"Ann": 1})
     with pytest.raises(BadDataError, match="'Ann' is in"):
         read("folder", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("folders", "others", "said"),
+    [
+        ({}, {"Ann": ["a.txt", "b.pdf"]}, "There must be images .*whose files have the endings"),
+        ({}, {"Ann": ["a.mp4"], "Bob": ["b.docx.zip"]}, "There must be images .JPEG, PNG, GIF"),
+        ({"": {f"P{n}": 1 for n in range(40)}}, {}, "two images of one of .* 40 people, 0 of"),
+        ({"": {"Ann": 3}}, {"Bob": ["notes.pdf"]}, "images of two people, .* 1 people, 1 of"),
+        (
+            {"train": {"Ann": 3, "Bob": 2}, "test": {"Cat": 1, "Dan": 1}},
+            {},
+            "in its split test, with 2 people, 0 of them",
+        ),
+        ({}, {".": ["a.jpg", "b.jpg"]}, "in folders <identity>/<file> or <split>/<identity>/<fil"),
+    ],
+)
+def test_folders_without_pairs_are_refused_and_no_option_is_blamed(tmp_path, folders, others, said):
+    for name, counts in folders.items():
+        write_people(tmp_path / name, counts)
+    for name, files in others.items():
+        (tmp_path / name).mkdir(exist_ok=True)
+        for file in files:
+            (tmp_path / name / file).write_bytes(b"something")
+    with pytest.raises(BadDataError, match=said) as found:
+        people.find_people(FolderOptions(), str(tmp_path))
+    assert "test_fraction" not in str(found.value)
+    assert "class" not in str(found.value)
+
+
+def test_a_file_that_is_no_archive_is_told(tmp_path):
+    (tmp_path / "text.txt").write_text("text")
+    with pytest.raises(BadDataError, match=r"--data-dir .*text\.txt, which is neither"):
+        people.find_people(FolderOptions(), str(tmp_path / "text.txt"))
+
+
+def test_files_of_other_kinds_are_passed_over(tmp_path):
+    write_people(tmp_path, COUNTS)
+    for name in ("a.PDF", "b.txt", "c.json", "d.mov", "e.JPEG", "f.tiff", "g.webp", "h"):
+        (tmp_path / "Ann" / name).write_bytes(b"something")
+    (tmp_path / "stray.jpg").write_bytes(b"something")
+    found = people.find_people(FolderOptions(), str(tmp_path))
+    others = {one.path for one in found.images if "_" not in one.path}
+    assert others == {"Ann/e.JPEG", "Ann/f.tiff", "Ann/g.webp", "Ann/h"}
+    (stray,) = found.bad
+    assert "must lie in <identity>/<file>" in stray.reason
 
 
 def test_what_is_no_face_is_a_dead_letter(read, tmp_path):

@@ -1,8 +1,15 @@
 """What the catalogue makes of FaceNet's parameters and rows."""
 
+import keras
+import numpy as np
 import pydantic
 import pytest
-from methodical.components.data.faces import evaluation
+import tensorflow as tf
+from methodical.components.component import BadDataError
+from methodical.components.data.faces import evaluation, parsing
+from methodical.components.data.faces.identity_batches import IdentityBatches
+from methodical.components.data.faces.measured_verification import MeasuredVerification
+from methodical.models.facenet import TripletLoss, UnitEmbedding, small_network
 from methodical.pipeline.catalogue import facenet
 
 
@@ -30,13 +37,144 @@ def test_networks_differ_in_what_an_entry_says():
             "embedding_size must be a whole number. Received: 'embedding_size=1.5'",
         ),
         ({"compare": ["margin=wide"]}, "margin must be a number. Received: 'margin=wide'"),
-        ({"compare": ["margin=0.5", "margin=0.5"]}, "must not name a network twice"),
+        (
+            {"compare": ["margin=0.5", "margin=0.5"]},
+            "must differ .* Received: 'margin=0.5', which is one that is named before",
+        ),
+        (
+            {"compare": ["margin=0.5", "selection=all", " margin = 0.50"]},
+            "must differ .* Received: ' margin = 0.50', which is one that is named before",
+        ),
+        (
+            {"compare": ["selection=all,margin=0.5", "margin=0.5,selection=all"]},
+            "must differ .* Received: 'margin=0.5,selection=all', which is one",
+        ),
+        ({"compare": ["margin=0.2"]}, "Received: 'margin=0.2', which is the first one"),
+        ({"compare": ["margin=0.5,margin=0.3"]}, "a parameter once.*'margin=0.5,margin=0.3' with"),
+        (
+            {"compare": ["selection=foo"]},
+            "network that can be trained: selection: Input should be 'semi_hard', .* or 'all'. "
+            "Received: 'selection=foo'",
+        ),
+        (
+            {"compare": ["margin=-1"]},
+            "margin: Input should be greater than 0. Received",
+        ),
+        (
+            {"compare": ["margin=0.05"], "first_margin": 0.1},
+            "network that can be trained: `first_margin` must be smaller than `margin`",
+        ),
+        ({"margin": 5}, "margin\n *Input should be less than or equal to 4"),
+        ({"first_margin": 5}, "first_margin\n *Input should be less than or equal to 4"),
+        ({"first_margin": 0.5}, "smaller than `margin`.*first_margin=0.5, margin=0.2"),
+        (
+            {"first_margin": 0.1, "steps": 50, "record_every": 50},
+            "at least twice `record_every`.*Received: steps=50, record_every=50",
+        ),
         ({"steps": 130, "record_every": 50}, "must be a multiple.*steps=130, record_every=50"),
     ],
 )
 def test_what_is_refused(changed, said):
     with pytest.raises(pydantic.ValidationError, match=said):
         options(**changed)
+
+
+def test_every_selection_of_the_loss_can_be_chosen():
+    for selection in ("semi_hard", "all_semi_hard", "batch_hard", "hard", "all"):
+        assert TripletLoss(selection=options(selection=selection).selection).selection == selection
+
+
+def test_a_name_has_no_blanks():
+    entries = [" margin = 0.5 ,selection = all", "selection=all_semi_hard"]
+    names = list(facenet.networks(options(compare=entries)))
+    assert names == ["facenet", "margin-0.5-selection-all", "selection-all-semi-hard"]
+
+
+@pytest.mark.parametrize("epochs", [2, 6])
+def test_the_margin_grows_to_the_one_that_was_given(monkeypatch, epochs):
+    x = np.random.default_rng(0).random((8, 32, 32, 1), np.float32)
+    batch = tf.constant(x), tf.constant([0, 0, 1, 1, 2, 2, 3, 3])
+    monkeypatch.setattr(facenet, "_batches", lambda *_, **__: tf.data.Dataset.from_tensors(batch))
+    monkeypatch.setattr(facenet, "_has_pairs", lambda *_: False)
+    parameters = options(first_margin=0.1, margin=0.3, steps=epochs, record_every=1)
+    fit = facenet._network_fit("facenet", parameters, None)
+    model = keras.Sequential([keras.layers.Flatten(), UnitEmbedding(4)])
+    model.compile("sgd", TripletLoss(parameters.margin))
+    logs = model.fit(fit.train(), epochs=fit.epochs, callbacks=fit.callbacks(), verbose=0)
+    margins = logs.history["margin"]
+    assert (margins[0], margins[-1]) == pytest.approx((0.1, 0.3))
+    assert np.diff(margins) == pytest.approx(0.2 / (epochs - 1))
+
+
+def checked(monkeypatch, counts, shape=(64, 64, 3), network="convolutional", **changed):
+    monkeypatch.setattr(parsing, "image_shape", lambda data: shape)
+    monkeypatch.setattr(parsing, "count", lambda data, split: sum(counts))
+    monkeypatch.setattr(parsing, "identity_counts", lambda data, split: np.array(counts))
+    monkeypatch.setattr(facenet, "_has_pairs", lambda *_: False)
+    return [fit.name for fit in facenet.fits(options(network=network, **changed), None)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "changed", "said"),
+    [
+        # Passes of 2 + 3·20 + 4·30 images by 4, and of 2 + 3·20 + 3·30 by 3.
+        (
+            [1, 2] + [3] * 20 + [9] * 30,
+            {"people": 50},
+            "at most --set trainer.people=45 or --set trainer.images=3. Received: people=50, "
+            "images=4, singles=0, and in the split train 51 people with two images or more and 1 ",
+        ),
+        ([9] * 30, {"people": 40, "images": 5}, "at most --set trainer.people=30. Received"),
+        ([3, 3], {"people": 2, "images": 5}, "at most --set trainer.images=3. Received"),
+        (
+            [2, 2],
+            {"people": 9, "images": 5},
+            "at most --set trainer.people=2 --set trainer.images=2. Received",
+        ),
+        ([1, 1, 1, 7], {"people": 2}, "need two people .* 1 people with two images or more and 3"),
+        ([9, 9, 1], {"people": 2, "singles": 2}, "at most --set trainer.singles=1. Received"),
+    ],
+)
+def test_data_with_too_few_images_are_refused(monkeypatch, counts, changed, said):
+    with pytest.raises(BadDataError, match=said):
+        checked(monkeypatch, counts, **changed)
+
+
+def test_what_the_refusal_names_fits(monkeypatch):
+    counts = [1, 2] + [3] * 20 + [9] * 30
+    indices = np.repeat(np.arange(len(counts)), counts)
+    for people, images, singles in ((45, 4, 0), (50, 3, 0), (45, 4, 1)):
+        changed = {"people": people, "images": images, "singles": singles}
+        assert checked(monkeypatch, counts, **changed) == ["facenet", "lmnn"]
+        IdentityBatches(indices, people, images, singles)
+
+
+@pytest.mark.parametrize("network", facenet.LEAST_SIDES)
+def test_small_images_are_refused(monkeypatch, network):
+    least = facenet.LEAST_SIDES[network]
+    said = f"--set transform.height={least} --set transform.width=50.*16 high and 50 wide"
+    with pytest.raises(BadDataError, match=said):
+        checked(monkeypatch, [9] * 40, (16, 50, 3), network)
+    assert checked(monkeypatch, [9] * 40, (least, least, 3), network) == ["facenet", "lmnn"]
+
+
+def test_the_least_size_is_that_of_the_network():
+    least = facenet.LEAST_SIDES["convolutional"]
+    with pytest.raises(ValueError, match=f"at least {least}"):
+        small_network((64, least - 1, 3))
+    assert small_network((least, least, 1), 4, maps=()).output_shape == (None, 4)
+
+
+def test_fewer_images_than_numbers_of_an_embedding_are_refused(monkeypatch):
+    with pytest.raises(BadDataError, match=r"trainer\.embedding_size=120 or less.*128 numbers"):
+        checked(monkeypatch, [3] * 40, network="fisher", images=3, embedding_size=128)
+
+
+def test_what_is_measured_by_default_is_what_the_components_measure():
+    default, amounts = facenet.EvaluatorOptions(), evaluation.Amounts()
+    assert (default.far, default.pairs) == (amounts.far, amounts.pairs)
+    assert (default.degraded_pairs, default.recognized) == (amounts.degraded_pairs, amounts.images)
+    assert MeasuredVerification(None).far == default.far
 
 
 def test_the_networks_of_a_comparison_have_a_row_a_pair(monkeypatch):

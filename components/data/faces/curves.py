@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ....models.facenet.verification import Verification, val_at_far
-from .svg import ACCENT, line, rectangle, svg, text
+from .svg import ACCENT, line, number_of_pairs, rectangle, svg, text
 
 _WIDTH, _HEIGHT = 560, 240
 _LEFT, _TOP, _BOTTOM, _RIGHT = 44, 18, 40, 16
@@ -85,9 +85,10 @@ def draw_roc(
     parts.append(text(_LEFT + 44, y, said, "start", 0.9))
     accepted = round(found.attained_far * found.different_pairs)
     title = (
-        f"ROC of {found.same_pairs:,} pairs of one person and {found.different_pairs:,} of two: at "
-        f"a false accept rate of at most {far:g} ({accepted:,} pairs) {100 * found.val:.1f} % of "
-        f"the former are accepted, 95 % interval {100 * found.low:.1f} to {100 * found.high:.1f} %"
+        f"ROC of {number_of_pairs(found.same_pairs)} of one person and {found.different_pairs:,} "
+        f"of two: at a false accept rate of at most {far:g} ({number_of_pairs(accepted)}) "
+        f"{100 * found.val:.1f} % of the former are accepted, 95 % interval "
+        f"{100 * found.low:.1f} to {100 * found.high:.1f} %"
     )
     return {title: svg(_WIDTH, legend + 15 * len(measured) + 6, title, parts)}
 
@@ -125,7 +126,8 @@ def draw_distances(
         for index, count in enumerate(counts):
             height = count / most * (_HEIGHT - 20)
             if count:
-                said = f"{edges[index]:.2f} to {edges[index + 1]:.2f}: {count} pairs of {name}"
+                between = f"{edges[index]:.2f} to {edges[index + 1]:.2f}"
+                said = f"{between}: {number_of_pairs(count)} of {name}"
                 fill = f'fill="{color}" opacity="{opacity}"'
                 x = _LEFT + index * step
                 parts.append(rectangle(x + 0.5, base - height, step - 1, height, said, fill))
@@ -143,9 +145,9 @@ def draw_distances(
     parts.append(text(x, _TOP - 4, f"threshold {middle:.3f}", opacity=1))
     share = 100 * float(measured.correct.mean())
     title = (
-        f"Squared distances of {int(same.sum()):,} pairs of the same person (coloured) and "
-        f"{int((~same).sum()):,} of different persons: the thresholds, {min(thresholds):.3f} to "
-        f"{max(thresholds):.3f}, tell {share:.1f} % rightly"
+        f"Squared distances of {number_of_pairs(int(same.sum()))} of the same person (coloured) "
+        f"and {int((~same).sum()):,} of different persons: the thresholds, {min(thresholds):.3f} "
+        f"to {max(thresholds):.3f}, tell {share:.1f} % rightly"
     )
     return {title: svg(_WIDTH, base + _BOTTOM, title, parts)}
 

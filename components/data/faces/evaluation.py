@@ -45,10 +45,10 @@ class Amounts:
         seed: integer, of all draws.
     """
 
-    far: float = 1e-3
+    far: float = 0.01
     pairs: int = 1000
     degraded_pairs: int = 1000
-    images: int = 3000
+    images: int = 2000
     seed: int = 0
 
 

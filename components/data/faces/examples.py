@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...records import Record
 from ..image_files import FORMATS, GREY_MODES, data_uri, open_image, to_text
-
-if TYPE_CHECKING:
-    pass
 
 _MODES = (*GREY_MODES, "P", "PA", "RGB", "RGBA", "RGBa")
 _ORIENTATION = 0x0112

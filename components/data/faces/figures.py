@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .svg import ACCENT, line, picture, rectangle, svg, text
+from .svg import ACCENT, line, number_of_pairs, picture, rectangle, svg, text
 
 if TYPE_CHECKING:
     import keras
@@ -25,7 +25,7 @@ def draw(
     data: TransformedData,
     split: str,
     baselines: Mapping[str, keras.Model] | None = None,
-    far: float = 1e-3,
+    far: float = 0.01,
     pairs: int = 1000,
     seed: int = 0,
 ) -> dict[str, str]:
@@ -90,6 +90,9 @@ def wrong_pairs(rows: Sequence[Row], most: int = 24) -> dict[str, str]:
 def draw_wrong_pairs(pairs: Sequence[Row], same: bool, most: int) -> dict[str, str]:
     """Draws the hardest pairs of a kind that were told wrongly, side by side, the worst first.
 
+    The hardest are those whose distance lies farthest on the wrong side of their fold's threshold;
+    both numbers are below the images.
+
     Args:
         pairs: rows of pairs.
         same: boolean. Whether they are of the same person.
@@ -112,7 +115,7 @@ def draw_wrong_pairs(pairs: Sequence[Row], same: bool, most: int) -> dict[str, s
         for side, left in (("first", x + 2), ("second", x + _FACE + 4)):
             told = f"{details[side]}, distance {row['distance']:.3f}"
             parts.append(picture(details[f"{side}_image"], left, y, _FACE, _FACE, told))
-        said = f"{row['distance']:.2f}"
+        said = f"{row['distance']:.2f} {'>' if same else '≤'} {row['threshold']:.2f}"
         parts.append(text(x + _FACE + 3, y + _FACE + 14, said, opacity=0.9))
     name, told = (
         ("False rejects", "of the same person that were taken for two")
@@ -120,8 +123,9 @@ def draw_wrong_pairs(pairs: Sequence[Row], same: bool, most: int) -> dict[str, s
         else ("False accepts", "of different persons that were taken for one")
     )
     title = (
-        f"{name}: the {len(shown)} hardest of {len(wrong):,} pairs {told} (of {len(kind):,}), with "
-        "their squared distances"
+        f"{name}: the hardest {len(shown)} of {number_of_pairs(len(wrong))} {told} (of "
+        f"{len(kind):,}), each with its squared distance and its fold's threshold, the farthest on "
+        "the wrong side first"
     )
     return {title: svg(columns * wide, -(-len(shown) // columns) * high, title, parts)}
 
@@ -158,6 +162,6 @@ def draw_quality(levels: Sequence[Row], kind: str) -> dict[str, str]:
     vals = [row["val_degraded"][0] for row in levels]
     title = (
         f"Accuracy (grey) and VAL (coloured) in per cent by {kind}, above it one of the images: "
-        f"VAL from {100 * vals[0]:.1f} to {100 * vals[-1]:.1f} %; Table 4"
+        f"VAL from {100 * vals[0]:.1f} to {100 * vals[-1]:.1f} %; compare the paper's Table 4"
     )
     return {title: svg(width, base + 40, title, parts)}

@@ -11,6 +11,26 @@ from collections.abc import Iterator
 import numpy as np
 
 
+def most_identities(counts: np.ndarray, images: int) -> int:
+    """Returns the largest number of identities in a batch, with so many images of each.
+
+    Args:
+        counts: integer array `(I,)`, the number of images of each identity.
+        images: integer, K, at least 2.
+
+    Example:
+
+    ```python
+    most_identities(np.array([1, 2, 5, 9]), 4)  # a pass takes 2 + 4 + 4 images: 2
+    ```
+    """
+    return _pass_images(counts, images) // images
+
+
+def _pass_images(counts: np.ndarray, images: int) -> int:
+    return int(np.minimum(counts[counts > 1], images).sum())
+
+
 @dataclasses.dataclass(frozen=True)
 class IdentityBatches:
     """Draws passes over the identities of a split, for P × K batches.
@@ -68,8 +88,7 @@ class IdentityBatches:
     @property
     def pass_images(self) -> int:
         """How many images of identities with two images or more a pass takes."""
-        counts = self.counts
-        return int(np.minimum(counts[counts > 1], self.images).sum())
+        return _pass_images(self.counts, self.images)
 
     @property
     def batches_per_pass(self) -> int:

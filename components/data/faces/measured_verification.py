@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 from ....models.facenet.verification import val_at_far, verify
 from ...transformed import TransformedData
@@ -13,36 +16,12 @@ from .embedding import compile_embedding
 from .paired_images import PairedImages, drawn_images
 
 
-def verification_accuracy(
-    model: keras.Model,
-    data: TransformedData,
-    split: str,
-    pairs: int = 1000,
-    seed: int = 0,
-    far: float = 1e-3,
-) -> dict[str, float]:
-    """Returns `accuracy`, `val` and `area` of a model on pairs that are drawn of a split.
-
-    Args:
-        model: from float32 images `(B, H, W, C)` in [0, 1] to embeddings `(B, D)`.
-        data: transformed examples.
-        split: string.
-        pairs: integer. The number of pairs, half of them of the same person where there are so
-            many.
-        seed: integer, of the draw.
-        far: float. The false accept rate at which `val` is measured.
-
-    Returns:
-        A dict: `accuracy`, mean over ten folds with the threshold chosen on the others; `val`, the
-        share of the pairs of the same person that is accepted at the false accept rate; `area`,
-        under the ROC, which of few pairs varies least.
-    """
-    embed = compile_embedding(model, parsing.image_shape(data))
-    return _measured(drawn_images(data, split, pairs, seed), embed, far)
-
-
 class MeasuredVerification(keras.callbacks.Callback):
     """Measures verification after each epoch and logs `<prefix>_accuracy`, `_val` and `_area`.
+
+    The accuracy is the mean over ten folds with the threshold chosen on the others, VAL the share
+    of the pairs of the same person that is accepted at the false accept rate, and the area that
+    under the ROC, which of few pairs varies least.
 
     The pairs are drawn once, when training begins, and their images stay in memory as uint8.
 
@@ -52,10 +31,13 @@ class MeasuredVerification(keras.callbacks.Callback):
     Args:
         data: transformed examples.
         split: string.
-        pairs: integer. The number of pairs.
+        pairs: integer. The number of pairs, half of them of the same person where there are so
+            many.
         seed: integer, of the draw.
-        far: float. The false accept rate at which `val` is measured.
+        far: float. The false accept rate at which VAL is measured.
         prefix: string. What the names of the logs begin with.
+        prepare: function from uint8 images `(M, H, W, C)` to what the model reads, of which it is
+            called once; `None` for a model that reads images.
     """
 
     def __init__(
@@ -64,8 +46,9 @@ class MeasuredVerification(keras.callbacks.Callback):
         split: str = "eval",
         pairs: int = 1000,
         seed: int = 0,
-        far: float = 1e-3,
+        far: float = 0.01,
         prefix: str = "val",
+        prepare: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
         super().__init__()
         self.data = data
@@ -74,14 +57,21 @@ class MeasuredVerification(keras.callbacks.Callback):
         self.seed = seed
         self.far = far
         self.prefix = prefix
+        self.prepare = prepare
         self._drawn: PairedImages | None = None
         self._embed: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Draws the pairs."""
         if self._drawn is None:
-            self._drawn = drawn_images(self.data, self.split, self.pairs, self.seed)
-        self._embed = compile_embedding(self.model, parsing.image_shape(self.data))
+            drawn = drawn_images(self.data, self.split, self.pairs, self.seed)
+            if self.prepare is not None:
+                drawn = dataclasses.replace(drawn, pixels=self.prepare(drawn.pixels))
+            self._drawn = drawn
+        if self.prepare is None:
+            self._embed = compile_embedding(self.model, parsing.image_shape(self.data))
+        else:
+            self._embed = lambda rows: np.asarray(self.model.predict_on_batch(rows))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds the measures to the logs."""

@@ -4,6 +4,26 @@ The paper's offline variant (section 3.2): every so many steps the latest networ
 and hard positives and negatives are looked for in subsets of it. Here people are dealt out to
 subsets by a hash, each subset is bounded, and a subset is all that a worker holds.
 
+It is for pipelines of one's own; the method `facenet` selects its triplets inside of its batches.
+Example, in a pipeline root, with what its Transform and its Pusher have written:
+
+```python
+import tensorflow as tf
+from methodical.components.artifacts import Examples, TransformGraph
+from methodical.components.data.faces import offline_triplets, parsing
+from methodical.components.transformed import TransformedData
+
+folder = "artifacts/facenet/Transform/5"
+examples = Examples(f"{folder}/transformed_examples")
+examples.properties = examples.read_json("MANIFEST.json")["properties"]
+data = TransformedData(examples, TransformGraph(f"{folder}/transform_graph"))
+rows = offline_triplets.write_triplets(data, "train", "serving/facenet/1", "triplets", margin=0.2)
+batches = offline_triplets.triplet_batches("triplets", parsing.image_shape(data), triplets=8)
+embed = offline_triplets.load_embed("serving/facenet/1")
+for images in batches:
+    anchors, positives, negatives = tf.split(embed(images), 3)
+```
+
 Dimensions: B triplets of a batch, H height, W width, C channels, D embedding.
 """
 

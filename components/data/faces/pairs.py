@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import itertools
 import math
@@ -28,7 +29,27 @@ def held_out(identities: Iterable[str], parameters: PairOptions) -> set[str]:
     return set(ordered[: max(number, 2)])
 
 
-def draw_pairs(
+def check_people(identities: Iterable[str], where: str) -> None:
+    """Refuses images of which verification pairs cannot be drawn, whoever is held out.
+
+    Args:
+        identities: the person of each image.
+        where: what the images are of, for the message.
+
+    Raises:
+        BadDataError: there are not two people, or nobody has two images.
+    """
+    counts = collections.Counter(identities)
+    several = sum(count > 1 for count in counts.values())
+    if len(counts) < 2 or not several:
+        raise BadDataError(
+            "Verification pairs and triplets need images of two people, and two images of one of "
+            f"them, at least. Received: {where} with {len(counts):,} people, {several:,} of them "
+            "with two images or more"
+        )
+
+
+def draw_id_pairs(
     images: Iterable[tuple[str, str]], pairs: int, folds: int, seed: int
 ) -> list[VerificationPair]:
     """Draws verification pairs, half of them of the same person, in folds of different people.

@@ -111,6 +111,11 @@ def parsed(
         yield _images(features["pixels"], shape).numpy(), names, ids, pairs
 
 
+def identity_counts(data: TransformedData, split: str) -> np.ndarray:
+    """Returns the number of images of each identity of a split, int64 `(I,)`."""
+    return np.bincount(_index(data, split).indices)
+
+
 def verification_pairs(data: TransformedData, split: str) -> VerificationPairs:
     """Returns the verification pairs of a split, in the order of their folds and first images."""
     places: dict[bytes, int] = {}
@@ -152,6 +157,7 @@ def balanced_batches(
     singles: int = 0,
     repeat: bool = True,
     most_in_memory: int = MOST_IN_MEMORY,
+    vectors: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Returns batches of P identities with K images of each, see `IdentityBatches`.
 
@@ -172,28 +178,41 @@ def balanced_batches(
             each batch: negatives.
         repeat: boolean. Whether the passes go on without end; else there is one.
         most_in_memory: integer. In bytes of pixels.
+        vectors: float32 array `(N, F)`, a row for each image of the split in file order, held in
+            memory. The batches have them in place of the images, as they are.
 
     Returns:
-        A `tf.data.Dataset` of float32 images `(P·K + S, H, W, C)` in [0, 1] and int32 labels
+        A `tf.data.Dataset` of float32 images `(P·K + S, H, W, C)` in [0, 1], or float32 vectors
+        `(P·K + S, F)`, and int32 labels
         `(P·K + S,)`: those of the examples in the split `train`, numbers of the split's own
         identities in others.
 
     Raises:
-        ValueError: the split does not have the images for one batch.
+        ValueError: the split does not have the images for one batch, or another number of images
+            than there are vectors.
     """
     shape = image_shape(data)
     index = _index(data, split)
+    if vectors is not None and len(vectors) != len(index.indices):
+        raise ValueError(
+            f"There must be a vector for each of the {len(index.indices):,} images of the split "
+            f"{split!r}. Received: {len(vectors):,} vectors"
+        )
     draws = IdentityBatches(index.indices, identities, images, singles, seed)
-    if len(index.indices) * math.prod(shape) <= most_in_memory:
-        passes = _gathered(data, split, draws)
+    if vectors is not None:
+        passes = _gathered(vectors, draws)
+    elif len(index.indices) * math.prod(shape) <= most_in_memory:
+        passes = _gathered(array(data, split)[0], draws)
     else:
         passes = _streamed(data, split, draws, index)
     dataset = (passes if repeat else passes.take(1)).flat_map(lambda batches: batches)
     labels = tf.constant(index.labels)
     size = identities * images + singles
     dataset = dataset.map(
-        lambda pixels, chosen: (
-            to_floats(tf.ensure_shape(pixels, [size, *shape])),
+        lambda rows, chosen: (
+            to_floats(tf.ensure_shape(rows, [size, *shape]))
+            if vectors is None
+            else tf.ensure_shape(rows, [size, vectors.shape[1]]),
             tf.ensure_shape(tf.gather(labels, chosen), [size]),
         ),
         num_parallel_calls=2,
@@ -258,10 +277,10 @@ def _records(path: str | tf.Tensor) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(path, compression_type="GZIP")
 
 
-def _gathered(data: TransformedData, split: str, draws: IdentityBatches) -> tf.data.Dataset:
-    """Returns the passes, of images that are held in memory."""
+def _gathered(rows: np.ndarray, draws: IdentityBatches) -> tf.data.Dataset:
+    """Returns the passes, of images or vectors that are held in memory."""
     with tf.device("CPU:0"):
-        images = tf.constant(array(data, split)[0])
+        held = tf.constant(rows)
         indices = tf.constant(draws.indices)
     size = draws.identities * draws.images
     places = tf.TensorSpec([None], tf.int64)
@@ -271,10 +290,10 @@ def _gathered(data: TransformedData, split: str, draws: IdentityBatches) -> tf.d
         alone = tf.data.Dataset.from_tensors(lonely)
         return _with_singles(several, alone, draws.singles)
 
-    # Images are passed by reference: what a function captures eagerly is not copied into its graph.
+    # They are passed by reference: what a function captures eagerly is not copied into its graph.
     return tf.data.Dataset.from_generator(draws.passes, output_signature=(places, places)).map(
         lambda chosen, lonely: batches(chosen, lonely).map(
-            lambda some: (tf.gather(images, some), tf.gather(indices, some))
+            lambda some: (tf.gather(held, some), tf.gather(indices, some))
         )
     )
 

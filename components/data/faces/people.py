@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import collections
 import csv
+import dataclasses
 import io
 import math
+import mimetypes
+import os
 import zipfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -15,11 +18,14 @@ from ...component import BadDataError
 from ...records import BadRecord
 from ..digits import folders
 from ..file_reader import is_archive
+from ..image_files import FORMATS
 from . import pairs_file
 from .options import FolderOptions
-from .pairs import held_out
+from .pairs import check_people, held_out
 
 _LISTS = (".txt", ".csv", ".md")
+_KINDS = mimetypes.MimeTypes()
+"""Python's own list of endings: that of the machine may be another."""
 
 
 class FaceFile(NamedTuple):
@@ -62,19 +68,19 @@ def find_people(parameters: FolderOptions, data: str) -> People:
       `validation` and its like become `eval`.
     - Without either, a hash puts a part of the people into `test`.
 
-    A file whose ending is that of a text (`.txt`, `.csv`, `.md`) is no image and is passed over.
+    A file whose ending is known to be of something else than an image, such as that of a text
+    (`.txt`, `.csv`, `.md`), a PDF or a film, is passed over.
 
     Args:
         parameters: `FolderOptions`.
         data: string. A folder or a .zip file.
 
     Raises:
-        BadDataError: there are no images in folders of people, a person is in two splits, or the
-            pairs file or the eyes cannot be read or name images that are not there.
+        BadDataError: there are no images in folders of people, a person is in two splits, the
+            pairs file or the eyes cannot be read or name images that are not there, or no pairs
+            can be drawn: there are not two people, or none has two images.
     """
-    listed, bad = folders.find_images(data)
-    listed = [one for one in listed if not one.path.lower().endswith(_LISTS)]
-    bad = [one for one in bad if not one.position.lower().endswith(_LISTS)]
+    listed, bad = _find_images(data)
     _check_splits(listed, data)
     source = folders.source_name(data)
     files: dict[str, FaceFile] = {}
@@ -93,8 +99,13 @@ def find_people(parameters: FolderOptions, data: str) -> People:
         pairs = pairs_file.parse(text, parameters.pairs_file)
         pairs_file.check_images(pairs, files, parameters.pairs_file)
         test = {person for pair in pairs for person in pair.identities}
-    elif not any(one.split == "test" for one in files.values()):
-        test = held_out({one.identity for one in files.values()}, parameters)
+    else:
+        check_people([one.identity for one in files.values()], data)
+        tested = [one.identity for one in files.values() if one.split == "test"]
+        if tested:
+            check_people(tested, f"{data}, in its split test,")
+        else:
+            test = held_out({one.identity for one in files.values()}, parameters)
     eyes, more = _eyes(parameters, data, files)
     images = [
         one._replace(split="test" if one.identity in test else one.split, eyes=eyes.get(one.id, ()))
@@ -125,6 +136,41 @@ def limited(
             chosen.add(name)
             taken[split_of[name]] += count
     return [one for one in images if one.identity in chosen]
+
+
+def _find_images(data: str) -> tuple[list[folders.ImageFile], list[BadRecord]]:
+    """Lists what may be an image of a person."""
+    if not filesystem.is_remote(data) and os.path.isfile(data) and not is_archive(data):
+        raise BadDataError(
+            "Images must be in a folder or a .zip file. "
+            f"Received: --data-dir {data}, which is neither"
+        )
+    try:
+        listed, bad = folders.find_images(data)
+    except BadDataError as error:
+        raise BadDataError(_of_people(str(error))) from error
+    listed = [one for one in listed if _may_be_image(one.path)]
+    bad = [
+        dataclasses.replace(one, reason=_of_people(one.reason))
+        for one in bad
+        if _may_be_image(one.position)
+    ]
+    if not listed:
+        raise BadDataError(
+            f"There must be images ({', '.join(FORMATS)}) in the folders of people. "
+            f"Received: {data}, whose files have the endings of something else"
+        )
+    return listed, bad
+
+
+def _of_people(message: str) -> str:
+    """Returns a message about folders of classes as one about those of people."""
+    return message.replace("<class>", "<identity>")
+
+
+def _may_be_image(name: str) -> bool:
+    kind, _ = _KINDS.guess_type(name.rpartition("/")[2])
+    return not name.lower().endswith(_LISTS) and (kind or "image/").startswith("image/")
 
 
 def _check_splits(listed: Iterable[folders.ImageFile], data: str) -> None:

@@ -16,7 +16,7 @@ from ..digits.folders import split_names
 from ..prepared_builder import open_builder
 from . import examples, pairs_file
 from .options import LfwOptions
-from .pairs import Partners, held_out
+from .pairs import Partners, check_people, held_out
 from .people import FaceFile, limited
 
 _BATCH = 256
@@ -147,8 +147,14 @@ class PreparedFaces:
         people: set[str] = set()
         if self.pairs is not None:
             named = people = {person for pair in self.pairs for person in pair.identities}
-        elif not any(one.split == "test" for one in self.images):
-            people = held_out({one.identity for one in self.images}, self._parameters)
+        else:
+            where = repr(self._parameters.dataset)
+            check_people([one.identity for one in self.images], where)
+            tested = [one.identity for one in self.images if one.split == "test"]
+            if tested:
+                check_people(tested, f"the split test of {where}")
+            else:
+                people = held_out({one.identity for one in self.images}, self._parameters)
         self.images = [
             one._replace(split="test") if one.identity in people else one for one in self.images
         ]

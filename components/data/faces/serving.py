@@ -36,7 +36,6 @@ def serving_model(
     data: TransformedData,
     threshold: float = 0.0,
     far: float = 0.0,
-    served: keras.Model | None = None,
 ) -> ServingModel:
     """Returns the signatures with requests and the trained model's answers to them.
 
@@ -51,8 +50,6 @@ def serving_model(
             person; 0: chosen on pairs of the split `eval`.
         far: float in [0, 1]. Where the threshold is chosen, the false accept rate that it keeps;
             0: it has the best accuracy.
-        served: the model that is exported, such as `model` with batch normalization folded; by
-            default `model`.
 
     Raises:
         ValueError: the threshold is not in [0, 4], or the rate not in [0, 1].
@@ -63,14 +60,13 @@ def serving_model(
             f"Received: threshold={threshold}, far={far}"
         )
     chosen = threshold or choose_threshold(model, data, far)
-    served = model if served is None else served
-    signatures = FaceSignatures(served, data, chosen)
+    signatures = FaceSignatures(model, data, chosen)
     how = "as given"
     if not threshold:
         how = f"chosen for a FAR of at most {far:g}" if far else "chosen for the best accuracy"
     return ServingModel(
         signatures.with_requests(model, data),
-        track=[served],
+        track=[model],
         facts={"threshold": f"same person up to a squared distance of {chosen:.3f}, {how}"},
     )
 

@@ -12,7 +12,7 @@ from ..digits.folders import source_name
 from ..file_reader import UNREADABLE, FileReader
 from . import examples, people, simulator
 from .options import CheckOptions, FolderOptions, LfwOptions, PairOptions, SimulatorOptions
-from .pairs import Partners, draw_pairs, held_out
+from .pairs import Partners, draw_id_pairs, held_out
 from .pairs_file import VerificationPair, by_first_image
 
 IMAGES_PER_ELEMENT = 200
@@ -62,7 +62,7 @@ class ReadFolder(beam.PTransform):
         data_dir: folder or .zip file.
 
     Raises:
-        BadDataError: see `people.find_people` and, once the pipeline runs, `pairs.draw_pairs`.
+        BadDataError: see `people.find_people` and, when it runs, `pairs.draw_id_pairs`.
     """
 
     def __init__(self, parameters: FolderOptions, data_dir: str):
@@ -95,7 +95,7 @@ class ReadLfw(beam.PTransform):
         data_dir: folder of TFDS.
 
     Raises:
-        BadDataError: see `prepared.PreparedFaces` and, once the pipeline runs, `pairs.draw_pairs`.
+        BadDataError: see `prepared.PreparedFaces` and, when it runs, `pairs.draw_id_pairs`.
     """
 
     def __init__(self, parameters: LfwOptions, data_dir: str):
@@ -233,5 +233,5 @@ class _ReadFaceFiles(beam.DoFn):
 def _drawn(
     images: list[tuple[str, str]], parameters: PairOptions
 ) -> Iterator[tuple[str, Partners]]:
-    pairs = draw_pairs(images, parameters.pairs, parameters.folds, parameters.seed)
+    pairs = draw_id_pairs(images, parameters.pairs, parameters.folds, parameters.seed)
     yield from by_first_image(pairs).items()

@@ -9,6 +9,11 @@ ACCENT = "#d9730d"
 FONT = "ui-monospace, monospace"
 
 
+def number_of_pairs(number: int) -> str:
+    """Returns a number of pairs in words."""
+    return f"{number:,} pair{'' if number == 1 else 's'}"
+
+
 def svg(width: float, height: float, title: str, parts: Sequence[str]) -> str:
     """Returns an `<svg>` element of some size that holds some parts."""
     return (

@@ -1,0 +1,99 @@
+"""Fisher vectors of a split, computed once, on which a projection is then trained.
+
+Dimensions: N images, H height, W width, C channels, F numbers of a Fisher vector, M principal
+components.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ....models.facenet.fisher_network import (
+    adapt_fisher_features,
+    fisher_features,
+    fisher_network,
+)
+from ....models.facenet.principal_projection import PrincipalProjection
+from ...transformed import TransformedData
+from ..pixels import to_floats
+from . import parsing
+from .embedding import compile_embedding
+
+_MOST_ADAPTED = 10_000
+_ROWS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class FisherTraining:
+    """What does not change while the projection is trained.
+
+    Example:
+
+    ```python
+    fixed = FisherTraining.of(data, mixture=128, components=800)
+    head = fisher_head(fixed.projection, embedding_size=128)
+    head.compile("adam", TripletLoss())
+    vectors = fixed.training_vectors
+    head.fit(parsing.balanced_batches(data, "train", 100, 2, vectors=vectors), …)
+    model = fixed.network(head)
+    ```
+
+    Args:
+        features: model of `fisher_features`, adapted to the split train.
+        projection: `PrincipalProjection`, adapted to its vectors.
+        training_vectors: float32 `(N, M)`, the whitened components of each training image, in file
+            order.
+    """
+
+    features: keras.Model
+    projection: PrincipalProjection
+    training_vectors: np.ndarray
+
+    @classmethod
+    def of(
+        cls, data: TransformedData, mixture: int, components: int, strides: int = 2
+    ) -> FisherTraining:
+        """Learns mixture and principal components of the split train, without its labels.
+
+        Principal components are those of 10,000 images, chosen at random, whose Fisher vectors are
+        held in memory: `10,000 · F` float32, twice.
+
+        Args:
+            data: transformed examples.
+            mixture: integer, the number of Gaussians.
+            components: integer, M; at most the number of images and of numbers of a vector.
+            strides: integer, pixels between two descriptors.
+        """
+        pixels = parsing.array(data, "train")[0]
+        features = fisher_features(parsing.image_shape(data), components=mixture, strides=strides)
+        random = np.random.default_rng(0)
+        chosen = np.sort(random.permutation(len(pixels))[:_MOST_ADAPTED])
+        looked_at = pixels[np.sort(random.permutation(len(pixels))[:1000])]
+        adapt_fisher_features(features, to_floats(tf.constant(looked_at)).numpy())
+        projection = PrincipalProjection(
+            min(components, len(chosen), features.output_shape[1]), whiten=True, name="whitening"
+        )
+        found = compile_embedding(features, parsing.image_shape(data))(pixels[chosen])
+        projection.adapt(found)
+        vectors = np.zeros((len(pixels), projection.components), "float32")
+        for begin in range(0, len(chosen), _ROWS):
+            rows = slice(begin, begin + _ROWS)
+            vectors[chosen[rows]] = projection(found[rows])
+        training = cls(features, projection, vectors)
+        others = np.setdiff1d(np.arange(len(pixels)), chosen)
+        if len(others):
+            vectors[others] = training.vectors(pixels[others])
+        return training
+
+    def vectors(self, pixels: np.ndarray) -> np.ndarray:
+        """Returns the whitened components, float32 `(N, M)`, of uint8 images `(N, H, W, C)`."""
+        whole = keras.Model(self.features.input, self.projection(self.features.output))
+        return compile_embedding(whole, pixels.shape[1:])(pixels)
+
+    def network(self, head: keras.Model) -> keras.Model:
+        """Returns the model from images to embeddings, with the trained head."""
+        return fisher_network(self.features, self.projection, head)
