@@ -66,8 +66,8 @@ class DenseDescriptors(keras.layers.Layer):
         along[0, 1], along[2, 1] = -0.5 * np.sin(angles), 0.5 * np.sin(angles)
         self._gradient = across + along
         weights = 1 - np.abs(np.arange(2 * self.cell) + 0.5 - self.cell) / self.cell
-        window = (weights[:, None] * weights[None, :])[:, :, None, None]
-        self._window = np.tile(window, (1, 1, _DIRECTIONS, 1)).astype("float32")
+        window = np.tile(weights[:, None, None, None], (1, 1, _DIRECTIONS, 1)).astype("float32")
+        self._rows, self._columns = window, window.swapaxes(0, 1)
 
     def call(self, inputs):
         """Returns the descriptors."""
@@ -89,10 +89,10 @@ class DenseDescriptors(keras.layers.Layer):
         slopes = ops.conv(around, self._gradient, padding="valid", data_format="channels_last")
         # Of 8 directions evenly around, the squares have the sum 4 |g|².
         length = ops.sum(ops.square(slopes), axis=-1, keepdims=True) / 4 + _STILL**2
-        counted = ops.power(ops.relu(slopes), 5) / ops.square(length)
-        cells = ops.depthwise_conv(
-            counted, self._window, padding="valid", data_format="channels_last"
-        )
+        toward = ops.relu(slopes)
+        cells = toward * ops.square(ops.square(toward) / length)
+        for window in (self._rows, self._columns):
+            cells = ops.depthwise_conv(cells, window, padding="valid", data_format="channels_last")
         rows, columns = self._grid(height), self._grid(width)
         corners = [
             cells[
