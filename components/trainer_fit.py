@@ -98,6 +98,7 @@ def _train(
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+    report(fit.name, 0.0, "preparing model and data")
     model = fit.build()
     train = _training_data(fit)
     per_call = model.steps_per_execution
