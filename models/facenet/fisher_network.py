@@ -118,14 +118,16 @@ def fisher_network(features, projection, head, name=None):
     Example:
 
     ```python
-    features = fisher_features(images.shape[1:])
+    random = np.random.default_rng(0)
+    images, labels = random.random((20, 48, 44, 1)), np.repeat(np.arange(5), 4)
+    features = fisher_features(images.shape[1:], components=8)
     adapt_fisher_features(features, images)
-    vectors = features.predict(images)                   # once: they do not change
-    projection = PrincipalProjection(800, whiten=True)
+    vectors = features.predict(images, verbose=0)  # once: they do not change
+    projection = PrincipalProjection(12, whiten=True)
     projection.adapt(vectors)
-    head = fisher_head(projection)
+    head = fisher_head(projection, embedding_size=8)
     head.compile("adam", TripletLoss(margin=0.3))
-    head.fit(balanced_batches(projection(vectors), labels))
+    head.fit(projection(vectors), labels, batch_size=20, verbose=0)
     model = fisher_network(features, projection, head)
     ```
 

@@ -22,9 +22,10 @@ class PrincipalProjection(keras.layers.Layer):
     baseline without a learned metric, and the fixed features of `LargeMarginMetric`.
 
     ```python
-    layer = PrincipalProjection(100)
-    layer.adapt(images)    # (N, H, W, C)
-    layer(images)          # (N, 100)
+    images = np.random.default_rng(0).random((40, 8, 8, 1)).astype("float32")
+    layer = PrincipalProjection(10)
+    layer.adapt(images)
+    layer(images).shape  # (40, 10)
     ```
 
     Args:

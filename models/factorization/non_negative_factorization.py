@@ -60,11 +60,12 @@ class NonNegativeFactorization(keras.layers.Layer):
     Example:
 
     ```python
+    images = np.random.default_rng(0).random((500, 64)).astype("float32")
     layer = NonNegativeFactorization(16, update="multiplicative", loss_weight=1.0)
     inputs = keras.Input((64,))
     model = keras.Model(inputs, layer(inputs))  # codes, (batch, 16)
     model.compile()
-    model.fit(images, batch_size=256, epochs=40)  # the loss is the layer's own
+    model.fit(images, batch_size=250, epochs=4)  # the loss is the layer's own
     parts = layer.components
     restored = layer.reconstruct(model.predict(images))
     ```

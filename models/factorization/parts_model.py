@@ -18,10 +18,11 @@ class PartsModel(keras.Model):
     reconstructions, whatever else is compiled; targets are not looked at.
 
     ```python
+    images = np.random.default_rng(0).random((500, 8, 8, 1)).astype("float32")
     model = PartsModel(NonNegativeFactorization(49, update="multiplicative"))
     model.compile()
-    model.fit(images, epochs=50, batch_size=512)
-    model(images)["codes"]  # (N, 49)
+    model.fit(images, epochs=4, batch_size=250)
+    model(images)["codes"].shape  # (500, 49)
     ```
 
     Args:

@@ -21,9 +21,10 @@ class PrincipalComponents(AdaptedComponents):
     factorization", Nature 401, compares with it ("eigenfaces").
 
     ```python
+    images = np.random.default_rng(0).random((100, 64)).astype("float32")
     layer = PrincipalComponents(16)
-    layer.adapt(images)          # (N, features)
-    codes = layer(images)        # (N, 16)
+    layer.adapt(images)
+    codes = layer(images)  # (100, 16)
     restored = layer.reconstruct(codes)
     ```
 

@@ -18,9 +18,10 @@ class VectorQuantization(AdaptedComponents):
     non-negative matrix factorization", Nature 401, compares with it: every prototype is a whole.
 
     ```python
+    images = np.random.default_rng(0).random((100, 64)).astype("float32")
     layer = VectorQuantization(16)
-    layer.adapt(images)          # (N, features)
-    codes = layer(images)        # (N, 16), one 1 a row
+    layer.adapt(images)
+    codes = layer(images)  # (100, 16), one 1 a row
     restored = layer.reconstruct(codes)
     ```
 

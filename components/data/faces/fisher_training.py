@@ -31,16 +31,8 @@ _ROWS = 1000
 class FisherTraining:
     """What does not change while the projection is trained.
 
-    Example:
-
-    ```python
-    fixed = FisherTraining.of(data, mixture=128, components=800)
-    head = fisher_head(fixed.projection, embedding_size=128)
-    head.compile("adam", TripletLoss())
-    vectors = fixed.training_vectors
-    head.fit(parsing.balanced_batches(data, "train", 100, 2, vectors=vectors), …)
-    model = fixed.network(head)
-    ```
+    A head is trained on `balanced_batches(…, vectors=fixed.training_vectors)`, and
+    `fixed.network(head)` is the model of images.
 
     Args:
         features: model of `fisher_features`, adapted to the split train.
