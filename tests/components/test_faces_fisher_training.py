@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from methodical.components.artifacts import TransformGraph
 from methodical.components.data.faces import fisher_training, parsing
+from methodical.components.data.faces.measured_verification import MeasuredVerification
 from methodical.components.transformed import TransformedData
+from methodical.pipeline.catalogue import facenet
 
 SHAPE = (44, 42, 1)
 PEOPLE, IMAGES = 6, 4
@@ -35,7 +37,9 @@ def data(write_examples, tmp_path, pixels):
     (tmp_path / "graph" / "assets").mkdir(parents=True)
     with open(graph.asset_path("image_shape"), "w") as writer:
         writer.writelines(f"{side}\n" for side in SHAPE)
-    return TransformedData(write_examples({"train": made}), graph)
+    # Of people who are met in no other place; their pairs are drawn where they are needed.
+    held_out = [{**one, "label": [-1], "identity": ["Q" + one["identity"][0]]} for one in made]
+    return TransformedData(write_examples({"train": made, "eval": held_out}), graph)
 
 
 def test_training_vectors_are_whitened_and_those_of_the_images(data):
@@ -63,3 +67,39 @@ def test_it_is_the_same_each_time(data):
 def test_components_are_never_more_than_the_images(data):
     found = fisher_training.FisherTraining.of(data, mixture=2, components=800)
     assert found.training_vectors.shape == (PEOPLE * IMAGES, PEOPLE * IMAGES)
+
+
+def test_the_model_that_is_saved_measures_as_the_head_that_was_trained(data):
+    parameters = facenet.TrainerOptions(
+        network="fisher",
+        mixture=2,
+        whitened=8,
+        embedding_size=4,
+        dropout=0.0,
+        margin=2.0,
+        selection="hard",
+        people=3,
+        images=2,
+        steps=4,
+        record_every=2,
+        baselines=False,
+    )
+    (fit,) = facenet.fits(parameters, data)
+    head = fit.build()
+    before = head.get_layer("projection").get_weights()[0].copy()
+    logs = head.fit(
+        fit.train().repeat(),
+        steps_per_epoch=fit.steps_per_epoch,
+        epochs=fit.epochs,
+        callbacks=fit.callbacks(),
+        verbose=0,
+    ).history
+    assert np.abs(head.get_layer("projection").get_weights()[0] - before).max() > 1e-4
+    model = fit.finish(head)
+    assert model.input_shape == (None, *SHAPE)
+    callback = MeasuredVerification(data, "eval")
+    callback.set_model(model)
+    callback.on_train_begin()
+    found = {}
+    callback.on_epoch_end(0, found)
+    assert 0.5 < found["val_area"] == pytest.approx(logs["held_out_area"][-1], abs=1e-3)
