@@ -12,6 +12,7 @@ from .gabor_magnitudes import GaborMagnitudes
 from .harmonic_embedding import HarmonicModel
 from .identification import Identification, rank_accuracies
 from .inception_networks import nn2, nn3, nn4, nns1, nns2
+from .joined_network import joined_network
 from .l2_pooling import L2Pooling2D
 from .large_margin_loss import LargeMarginLoss
 from .large_margin_metric import LargeMarginMetric
@@ -23,6 +24,7 @@ from .offline_selection import offline_triplets
 from .pixel_metric_network import pixel_metric_network
 from .positive_semidefinite import PositiveSemidefinite, nearest_positive_semidefinite
 from .principal_projection import PrincipalProjection
+from .resized import resized
 from .signed_root import SignedRoot
 from .small_network import small_network
 from .tracks import track_distance, track_distances
@@ -71,6 +73,7 @@ __all__ = [
     "fisher_features",
     "fisher_head",
     "fisher_network",
+    "joined_network",
     "large_margin_objective",
     "linear_margin",
     "mirrored",
@@ -86,6 +89,7 @@ __all__ = [
     "pairwise_scores",
     "pixel_metric_network",
     "rank_accuracies",
+    "resized",
     "select_triplets",
     "small_network",
     "squared_distances",

@@ -10,9 +10,11 @@ from .fisher_vectors import FisherVectors
 from .gabor_magnitudes import GaborMagnitudes
 from .inception_block import inception_block
 from .inception_tables import InceptionModule
+from .joined_network import joined_network
 from .l2_pooling import L2Pooling2D
 from .maxout import Maxout
 from .mirrored import MirrorImage
+from .resized import resized
 from .signed_root import SignedRoot
 from .small_network import small_network
 from .unit_embedding import UnitEmbedding
@@ -41,6 +43,15 @@ def _inception():
     x = inception_block(x, InceptionModule("b", 0, 3, 4, 0, 0, "max", 0, strides=2))
     mean = keras.layers.GlobalAveragePooling2D()(x)
     return keras.Model(image, UnitEmbedding(SIZE)(mean))
+
+
+def _joined():
+    """Two networks of few weights, one of which makes its images smaller."""
+    first, second = (
+        keras.Sequential([keras.Input(shape), keras.layers.Flatten(), UnitEmbedding(size)])
+        for shape, size in (((3, 2, 1), 1), ((6, 4, 1), 2))
+    )
+    return joined_network([resized(first, (6, 4, 1)), second])
 
 
 def _network(name, build, shape):
@@ -101,6 +112,7 @@ def layer_examples():
         _network(
             "small_network", lambda: small_network((32, 32, 1), SIZE, 2, 1, (4, 4)), (32, 32, 1)
         ),
+        _network("joined_network", _joined, (6, 4, 1)),
         _network("inception_block", _inception, (5, 4, 2)),
         _network("nn1", lambda: nn1((24, 16, 1), SIZE, width=0.02), (24, 16, 1)),
     ]

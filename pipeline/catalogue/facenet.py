@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +18,7 @@ from .method import Method, PaperFigure
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from ...components.serving import ServingModel
     from ...components.training import Fit, TrainingSummary
@@ -95,6 +97,14 @@ class TrainerOptions(Parameters):
     maps: list[pydantic.PositiveInt] = pydantic.Field(
         [32, 32, 64], description="feature maps of the convolutional network's convolutions"
     )
+    shrink: float = pydantic.Field(
+        1.0, ge=1, le=2, description="the convolutional network sees images so many times smaller"
+    )
+    mirrored: bool = pydantic.Field(
+        False,
+        description="once it is trained, the convolutional network embeds an image and its mirror "
+        "image and takes their mean",
+    )
     dropout: float = pydantic.Field(
         0.3, ge=0, lt=1, description="part of the features that a step leaves out"
     )
@@ -136,6 +146,11 @@ class TrainerOptions(Parameters):
         description="eigenfaces, and a large margin metric (LMNN) learned on them, for comparison",
     )
     components: int = pydantic.Field(100, ge=1, description="principal components of the baselines")
+    join: list[str] = pydantic.Field(
+        [],
+        description="networks trained apart, whose embeddings stand beside the first one's in that "
+        'of the model; each by what differs, for example ["network=fisher,margin=0.5"]',
+    )
     compare: list[str] = pydantic.Field(
         [],
         description="further networks beside the first, each by what differs, for example "
@@ -145,12 +160,12 @@ class TrainerOptions(Parameters):
         2, ge=1, description="networks trained side by side", json_schema_extra=HOW
     )
 
-    @pydantic.field_validator("compare")
+    @pydantic.field_validator("join", "compare")
     @classmethod
-    def _known(cls, compare: list[str]) -> list[str]:
-        for text in compare:
+    def _known(cls, entries: list[str]) -> list[str]:
+        for text in entries:
             _differences(text)
-        return compare
+        return entries
 
     @pydantic.model_validator(mode="after")
     def _whole_records(self):
@@ -188,10 +203,16 @@ class TrainerOptions(Parameters):
         return self
 
     @pydantic.model_validator(mode="after")
+    def _joined_networks(self):
+        for text in self.join:
+            _changed(self, text)
+        return self
+
+    @pydantic.model_validator(mode="after")
     def _different_networks(self):
-        seen = [self.model_dump(exclude={"compare"})]
+        seen = [_alone(self)]
         for text in self.compare:
-            values = _changed(self, text).model_dump(exclude={"compare"})
+            values = _alone(_changed(self, text))
             if values in seen:
                 known = "the first one" if values == seen[0] else "one that is named before"
                 raise ValueError(
@@ -204,64 +225,78 @@ class TrainerOptions(Parameters):
 
 METRICS = {
     **metrics(BASELINES),
-    "accuracy_compared": "accuracy of a network of the comparison",
-    "val_compared": "VAL of a network of the comparison",
+    "accuracy_compared": "accuracy of a network, if several are joined or compared",
+    "val_compared": "VAL of a network, if several are joined or compared",
 }
 COMPARED_METRICS = ("accuracy_compared", "val_compared")
-COMPARED = {
-    "network": str,
-    "selection": str,
-    "margin": float,
-    "first_margin": float,
-    "embedding_size": int,
-}
-"""What the networks of a comparison can differ in."""
+DIFFERENCES = (
+    "network",
+    "embedding_size",
+    "mixture",
+    "strides",
+    "whitened",
+    "shrink",
+    "mirrored",
+    "dropout",
+    "selection",
+    "average",
+    "margin",
+    "first_margin",
+    "people",
+    "images",
+    "singles",
+    "steps",
+    "record_every",
+    "learning_rate",
+    "augment",
+)
+"""What networks that are joined or compared can differ in."""
 
 
-def _differences(text: str) -> dict[str, Any]:
-    """Returns the parameters that an entry of `compare` changes."""
-    found: dict[str, Any] = {}
+def _differences(text: str) -> dict[str, str]:
+    """Returns the parameters that an entry of `join` or `compare` changes."""
+    found: dict[str, str] = {}
     for part in text.split(","):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if name in found:
             raise ValueError(
-                f"An entry of `compare` must give a parameter once. Received: {text!r} with "
-                f"{name} twice"
+                f"A network must be given a parameter once. Received: {text!r} with {name} twice"
             )
-        if name not in COMPARED or not equals:
+        if name not in DIFFERENCES or not equals:
             raise ValueError(
-                f"An entry of `compare` must be NAME=VALUE, several joined by commas, of "
-                f"{', '.join(COMPARED)}. Received: {part!r}"
+                "A network must be given as NAME=VALUE, several joined by commas, of "
+                f"{', '.join(DIFFERENCES)}. Received: {part!r}"
             )
-        try:
-            found[name] = COMPARED[name](value)
-        except ValueError as error:
-            number = "a whole number" if COMPARED[name] is int else "a number"
-            raise ValueError(
-                f"In `compare`, {name} must be {number}. Received: {part!r}"
-            ) from error
+        found[name] = value
     return found
 
 
+def _alone(parameters: TrainerOptions) -> dict[str, Any]:
+    """Returns the parameters of one network."""
+    return {**parameters.model_dump(), "join": [], "compare": []}
+
+
 def _changed(parameters: TrainerOptions, text: str) -> TrainerOptions:
-    """Returns the parameters of the network that an entry of `compare` describes."""
-    values = {**parameters.model_dump(), **_differences(text), "compare": []}
+    """Returns the parameters of the network that an entry of `join` or `compare` describes."""
     try:
-        return parameters.model_validate(values)
+        return parameters.model_validate(_alone(parameters) | _differences(text))
     except pydantic.ValidationError as error:
         problems = "; ".join(
             ": ".join([*map(str, found["loc"]), found["msg"].removeprefix("Value error, ")])
             for found in error.errors()
         )
         raise ValueError(
-            f"An entry of `compare` must give a network that can be trained: {problems}. "
+            f"Networks of `join` and `compare` must be such that can be trained: {problems}. "
             f"Received: {text!r}"
         ) from error
 
 
 def networks(parameters: TrainerOptions) -> dict[str, TrainerOptions]:
-    """Returns the parameters of each network by its name: the first is what is served."""
+    """Returns the parameters of each network by its name: first the one or those of the model."""
     found = {MAIN: parameters}
+    if parameters.join:
+        joined = [parameters, *(_changed(parameters, text) for text in parameters.join)]
+        found = {f"{MAIN}-{number}": each for number, each in enumerate(joined, start=1)}
     for text in parameters.compare:
         name = re.sub(r"[^A-Za-z0-9.]+", "-", re.sub(r"\s", "", text))
         found[name] = _changed(parameters, text)
@@ -282,11 +317,10 @@ def fits(parameters: TrainerOptions, data: TransformedData) -> list[Fit]:
 def _check_data(parameters: TrainerOptions, data: TransformedData) -> None:
     """Refuses what would fail in the networks or in the first batch, with the options to change."""
     from ...components.data.faces import parsing
-    from ...components.data.faces.identity_batches import most_identities
 
     chosen = networks(parameters).values()
     height, width, _ = parsing.image_shape(data)
-    least = max(LEAST_SIDES[each.network] for each in chosen)
+    least = max(_least_side(each) for each in chosen)
     if min(height, width) < least:
         raise BadDataError(
             f"The network takes images of at least {least} × {least} pixels; give "
@@ -302,6 +336,20 @@ def _check_data(parameters: TrainerOptions, data: TransformedData) -> None:
             f"Received: {max(numbers)} numbers"
         )
     counts = parsing.identity_counts(data, "train")
+    for each in chosen:
+        _check_batches(each, counts)
+
+
+def _least_side(parameters: TrainerOptions) -> int:
+    """Returns how many pixels the sides of an image must have for a network."""
+    shrink = parameters.shrink if parameters.network == "convolutional" else 1
+    return math.ceil(LEAST_SIDES[parameters.network] * shrink)
+
+
+def _check_batches(parameters: TrainerOptions, counts: np.ndarray) -> None:
+    """Refuses batches that people with so many images do not fill."""
+    from ...components.data.faces.identity_batches import most_identities
+
     people, images, singles = parameters.people, parameters.images, int((counts == 1).sum())
     fitting = {size: most_identities(counts, size) for size in range(images, 1, -1)}
     received = (
@@ -337,15 +385,22 @@ def _network_fit(name: str, parameters: TrainerOptions, data: TransformedData) -
     from ...components.data.faces import parsing
 
     def build():
-        from ...models.facenet import small_network
+        from ...models.facenet import resized, small_network
 
+        height, width, channels = shape = parsing.image_shape(data)
+        smaller = round(height / parameters.shrink), round(width / parameters.shrink), channels
         model = small_network(
-            parsing.image_shape(data),
+            smaller,
             parameters.embedding_size,
             maps=tuple(parameters.maps),
             dropout=parameters.dropout,
         )
-        return _compiled(model, parameters)
+        return _compiled(model if smaller == shape else resized(model, shape), parameters)
+
+    def finish(model):
+        from ...models.facenet import mirrored
+
+        return mirrored(model) if parameters.mirrored else model
 
     return _triplet_fit(
         name,
@@ -353,6 +408,7 @@ def _network_fit(name: str, parameters: TrainerOptions, data: TransformedData) -
         data,
         build=build,
         train=lambda augment: _batches(parameters, data, augment=augment),
+        finish=finish,
     )
 
 
@@ -525,17 +581,16 @@ def summarize_training(
         "active_triplets": "active triplets then",
     }
     rows = []
-    for name in networks(parameters):
+    for name, each in networks(parameters).items():
         best = max(logs[name], key=lambda row: row.get("held_out_area", -row["loss"]))
         minutes = sum(row["seconds"] for row in logs[name]) / 60
         rows.append(
-            [name, len(logs[name]) * parameters.record_every, round(minutes, 2)]
+            [name, each.people * each.images + each.singles]
+            + [len(logs[name]) * each.record_every, round(minutes, 2)]
             + [None if key not in best else round(best[key], 4) for key in measured]
         )
-    title = f"Networks trained on {parameters.people} × {parameters.images} images a step"
-    return TrainingSummary(
-        [Table(title, ["network", "steps", "minutes", *measured.values()], rows)]
-    )
+    columns = ["network", "images a step", "steps", "minutes", *measured.values()]
+    return TrainingSummary([Table("Networks", columns, rows)])
 
 
 def evaluate(
@@ -543,7 +598,7 @@ def evaluate(
 ) -> Iterator[dict[str, Any]]:
     """Yields a row a verification pair, and rows of recognition, clustering and worse images.
 
-    Each network of a comparison then has a row a pair for itself.
+    Where several networks were trained, the model and each of them then has a row a pair.
     """
     from ...components.data.faces import evaluation
 
@@ -554,27 +609,35 @@ def evaluate(
         images=parameters.recognized,
     )
     compared = dict.fromkeys(("network", *COMPARED_METRICS))
-    by_suffix = {"": models[MAIN], **_baselines(models)}
+    model = _joined(models)
+    by_suffix = {"": model, **_baselines(models)}
     missing = dict.fromkeys(f"accuracy{suffix}" for suffix in BASELINES)
     pairs: list[dict[str, Any]] = []
     for row in evaluation.rows(by_suffix, data, split, amounts):
         yield {**missing, **compared, **row}
         if row["fold"] is not None:
             pairs.append(row)
-    names = [name for name in models if name != METRIC]
-    if len(names) == 1:
+    others = {name: each for name, each in models.items() if name not in (MAIN, METRIC)}
+    if not others:
         return
     nothing = dict.fromkeys([*METRICS, *SLICES])
     few = dataclasses.replace(amounts, degraded_pairs=0, images=0)
-    for name in names:
-        found = evaluation.rows({"": models[name]}, data, split, few) if name != MAIN else pairs
-        for row in found:
+    for name, each in {MAIN: model, **others}.items():
+        for row in pairs if name == MAIN else evaluation.rows({"": each}, data, split, few):
             yield {
                 **nothing,
                 "network": name,
                 "accuracy_compared": row["accuracy"],
                 "val_compared": row["val"],
             }
+
+
+def _joined(models: Mapping[str, Any]) -> Any:
+    """Returns the model that is measured and served: the first network, or all that are joined."""
+    from ...models.facenet import joined_network
+
+    parts = [each for name, each in models.items() if re.fullmatch(rf"{MAIN}-\d+", name)]
+    return joined_network(parts) if parts else models[MAIN]
 
 
 def _baselines(models: Mapping[str, Any]) -> dict[str, Any]:
@@ -595,7 +658,7 @@ def draw(
     from ...components.data.faces import figures
 
     return figures.draw(
-        models[MAIN], data, split, _baselines(models), parameters.far, parameters.pairs
+        _joined(models), data, split, _baselines(models), parameters.far, parameters.pairs
     )
 
 
@@ -612,7 +675,7 @@ def serve(
     """Signatures for one image, two images, serialized examples and pixels."""
     from ...components.data.faces.serving import serving_model
 
-    return serving_model(models[MAIN], data, parameters.threshold, parameters.far)
+    return serving_model(_joined(models), data, parameters.threshold, parameters.far)
 
 
 def layer_examples() -> Sequence[Any]:

@@ -1,4 +1,4 @@
-"""The small network, its fixed first layers against NumPy, and the mirrored model."""
+"""The small network, its fixed first layers against NumPy, and models made of such networks."""
 
 import keras
 import numpy as np
@@ -6,7 +6,9 @@ import pytest
 from keras import ops
 from methodical.models.facenet.energy_normalization import EnergyNormalization
 from methodical.models.facenet.gabor_magnitudes import GaborMagnitudes
+from methodical.models.facenet.joined_network import joined_network
 from methodical.models.facenet.mirrored import mirrored
+from methodical.models.facenet.resized import resized
 from methodical.models.facenet.small_network import small_network
 from scipy import signal
 
@@ -151,6 +153,40 @@ def test_mirror_images_have_one_embedding_and_its_formula(tmp_path):
     np.testing.assert_allclose(to_numpy(again(x)), found, atol=1e-6)
 
 
+def test_images_of_half_the_size_are_means_of_four_pixels():
+    model = tiny((32, 36, 1))
+    x = images(2, 64, 72, 1)
+    wrapped = resized(model, (64, 72, 1))
+    assert wrapped.input_shape == (None, 64, 72, 1)
+    halves = x.reshape(2, 32, 2, 36, 2, 1).mean(axis=(2, 4))
+    np.testing.assert_allclose(to_numpy(wrapped(x)), to_numpy(model(halves)), atol=1e-4)
+    assert wrapped.weights == model.weights
+
+
+def test_distances_of_joined_networks_are_the_mean_of_theirs(tmp_path):
+    models = [tiny(), tiny(embedding_size=3, maps=())]
+    for model in models:
+        model.save(tmp_path / "network.keras")
+    # As from two folders, both networks have one name.
+    twins = [keras.saving.load_model(tmp_path / "network.keras") for _ in range(2)]
+    x = images(4, 32, 36, 1)
+
+    def squared(model):
+        found = to_numpy(model(x))
+        return np.square(found[:, None] - found[None]).sum(axis=2)
+
+    joined = joined_network([*models, *twins])
+    assert joined.output_shape == (None, 5 + 3 + 3 + 3)
+    found = np.linalg.norm(to_numpy(joined(x)), axis=1)
+    np.testing.assert_allclose(found, 1, atol=1e-5)
+    theirs = (squared(models[0]) + 3 * squared(models[1])) / 4
+    np.testing.assert_allclose(squared(joined), theirs, atol=1e-5)
+    assert joined.weights[0] is models[0].weights[0]
+    joined.save(tmp_path / "joined.keras")
+    again = keras.saving.load_model(tmp_path / "joined.keras")
+    np.testing.assert_allclose(to_numpy(again(x)), to_numpy(joined(x)), atol=1e-6)
+
+
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="SavedModel is TensorFlow's.")
 def test_a_saved_model_embeds_alike(tmp_path):
     import tensorflow as tf
@@ -167,6 +203,11 @@ def test_a_saved_model_embeds_alike(tmp_path):
     ("build", "message"),
     [
         (lambda: small_network((31, 64, 1)), r"at least 32 pixels.*Received: image_shape=\(31"),
+        (
+            lambda: joined_network([tiny(), tiny((32, 32, 1))]),
+            r"Received: 2 networks of the input shapes \[\(32, 36, 1\), \(32, 32, 1\)\]",
+        ),
+        (lambda: joined_network([]), r"Received: 0 networks"),
         (lambda: small_network((64, 64)), r"Received: image_shape=\(64, 64\)"),
         (lambda: small_network(64), "Received: image_shape=64"),
         (lambda: small_network((None, None, 1)), r"Received: image_shape=\(None, None, 1\)"),

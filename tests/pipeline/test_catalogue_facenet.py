@@ -6,7 +6,7 @@ import pydantic
 import pytest
 import tensorflow as tf
 from methodical.components.component import BadDataError
-from methodical.components.data.faces import evaluation, parsing
+from methodical.components.data.faces import evaluation, figures, parsing, serving
 from methodical.components.data.faces.identity_batches import IdentityBatches
 from methodical.components.data.faces.measured_verification import MeasuredVerification
 from methodical.models.facenet import TripletLoss, UnitEmbedding, small_network
@@ -27,6 +27,18 @@ def test_networks_differ_in_what_an_entry_says():
     assert (last.selection, last.margin, last.embedding_size) == ("semi_hard", 0.5, 64)
 
 
+def test_joined_networks_are_numbered_and_compared_ones_stand_alone():
+    entries = ["network=fisher, people=7,mirrored=true", "margin=0.2"]
+    chosen = options(join=entries, compare=["margin=0.3"], people=9)
+    found = facenet.networks(chosen)
+    assert list(found) == ["facenet-1", "facenet-2", "facenet-3", "margin-0.3"]
+    assert found["facenet-1"] is chosen
+    second = found["facenet-2"]
+    assert (second.network, second.people, second.mirrored) == ("fisher", 7, True)
+    assert (found["facenet-3"].people, found["margin-0.3"].margin) == (9, 0.3)
+    assert [each.join for name, each in found.items() if name != "facenet-1"] == [[], [], []]
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -34,9 +46,9 @@ def test_networks_differ_in_what_an_entry_says():
         ({"compare": ["margin"]}, "NAME=VALUE.*Received: 'margin'"),
         (
             {"compare": ["embedding_size=1.5"]},
-            "embedding_size must be a whole number. Received: 'embedding_size=1.5'",
+            "embedding_size: Input should be a valid integer.*Received: 'embedding_size=1.5'",
         ),
-        ({"compare": ["margin=wide"]}, "margin must be a number. Received: 'margin=wide'"),
+        ({"compare": ["margin=wide"]}, "margin: Input should be a valid number.*'margin=wide'"),
         (
             {"compare": ["margin=0.5", "margin=0.5"]},
             "must differ .* Received: 'margin=0.5', which is one that is named before",
@@ -53,7 +65,7 @@ def test_networks_differ_in_what_an_entry_says():
         ({"compare": ["margin=0.5,margin=0.3"]}, "a parameter once.*'margin=0.5,margin=0.3' with"),
         (
             {"compare": ["selection=foo"]},
-            "network that can be trained: selection: Input should be 'semi_hard', .* or 'all'. "
+            "such that can be trained: selection: Input should be 'semi_hard', .* or 'all'. "
             "Received: 'selection=foo'",
         ),
         (
@@ -62,8 +74,15 @@ def test_networks_differ_in_what_an_entry_says():
         ),
         (
             {"compare": ["margin=0.05"], "first_margin": 0.1},
-            "network that can be trained: `first_margin` must be smaller than `margin`",
+            "such that can be trained: `first_margin` must be smaller than `margin`",
         ),
+        ({"join": ["marign=0.5"]}, "NAME=VALUE.*Received: 'marign=0.5'"),
+        (
+            {"join": ["steps=70"]},
+            "can be trained: `steps` must be a multiple.*Received: 'steps=70'",
+        ),
+        ({"join": ["shrink=3"]}, "shrink: Input should be less than or equal to 2.*'shrink=3'"),
+        ({"join": ["people=few"]}, "people: Input should be a valid integer.*'people=few'"),
         ({"margin": 5}, "margin\n *Input should be less than or equal to 4"),
         ({"first_margin": 5}, "first_margin\n *Input should be less than or equal to 4"),
         ({"first_margin": 0.5}, "smaller than `margin`.*first_margin=0.5, margin=0.2"),
@@ -133,6 +152,7 @@ def checked(monkeypatch, counts, shape=(64, 64, 3), network="convolutional", **c
         ),
         ([1, 1, 1, 7], {"people": 2}, "need two people .* 1 people with two images or more and 3"),
         ([9, 9, 1], {"people": 2, "singles": 2}, "at most --set trainer.singles=1. Received"),
+        ([9] * 9, {"people": 2, "join": ["people=8", "people=10"]}, "at most .* people=10"),
     ],
 )
 def test_data_with_too_few_images_are_refused(monkeypatch, counts, changed, said):
@@ -156,6 +176,13 @@ def test_small_images_are_refused(monkeypatch, network):
     with pytest.raises(BadDataError, match=said):
         checked(monkeypatch, [9] * 40, (16, 50, 3), network)
     assert checked(monkeypatch, [9] * 40, (least, least, 3), network) == ["facenet", "lmnn"]
+
+
+def test_images_must_be_large_enough_when_they_are_shrunk(monkeypatch):
+    with pytest.raises(BadDataError, match=r"transform.height=48 --set transform.width=64"):
+        checked(monkeypatch, [9] * 40, (47, 64, 1), join=["shrink=1.5", "network=fisher,shrink=2"])
+    names = ["facenet-1", "facenet-2", "lmnn"]
+    assert checked(monkeypatch, [9] * 40, (48, 64, 1), join=["shrink=1.5"]) == names
 
 
 def test_the_least_size_is_that_of_the_network():
@@ -204,6 +231,63 @@ def test_the_networks_of_a_comparison_have_a_row_a_pair(monkeypatch):
     assert asked == [("main", 1000, 2000), ("other", 0, 0)]
 
 
+def unit_network(seed):
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((4, 4, 1))
+    return keras.Model(image, UnitEmbedding(3)(keras.layers.Flatten()(image)))
+
+
+def test_joined_networks_are_measured_drawn_and_served_as_one(monkeypatch):
+    models = {
+        "facenet-1": unit_network(1),
+        "facenet-2": unit_network(2),
+        "margin-0.3": unit_network(3),
+        "lmnn": None,
+    }
+    x = np.random.default_rng(0).random((5, 4, 4, 1), np.float32)
+    expected = np.concatenate([models[f"facenet-{n}"](x) for n in (1, 2)], axis=1) / np.sqrt(2)
+    embedded = {}
+
+    def rows(models, data, split, amounts):
+        embedded[len(embedded)] = models[""](x).numpy()
+        nothing = dict.fromkeys([*facenet.METRICS, *facenet.SLICES])
+        yield {**nothing, "fold": "1", "accuracy": 1.0, "val": 1.0}
+
+    def keep(model, *_):
+        embedded[model.name] = model(x).numpy()
+
+    monkeypatch.setattr(evaluation, "rows", rows)
+    monkeypatch.setattr(facenet, "_baselines", lambda models: {})
+    monkeypatch.setattr(serving, "serving_model", keep)
+    monkeypatch.setattr(figures, "draw", keep)
+    found = list(facenet.evaluate(models, None, "test", facenet.EvaluatorOptions()))
+    assert [row["network"] for row in found] == [None, "facenet", *list(models)[:3]]
+    facenet.serve(models, None, facenet.ExporterOptions())
+    facenet.draw(models, None, "test", facenet.EvaluatorOptions())
+    joined, first, second, third, *served_and_drawn = embedded.values()
+    for each in (joined, *served_and_drawn):
+        np.testing.assert_allclose(each, expected, atol=1e-6)
+    assert len(served_and_drawn) == 2
+    for each, name in ((first, "facenet-1"), (second, "facenet-2"), (third, "margin-0.3")):
+        np.testing.assert_allclose(each, models[name](x), atol=1e-6)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_a_network_that_shrinks_images_is_trained_and_saved_for_whole_ones(monkeypatch, mirror):
+    monkeypatch.setattr(parsing, "image_shape", lambda data: (64, 80, 1))
+    monkeypatch.setattr(facenet, "_has_pairs", lambda *_: False)
+    chosen = options(shrink=2, mirrored=mirror, maps=[4], embedding_size=6)
+    fit = facenet._network_fit("facenet", chosen, None)
+    model = fit.build()
+    x = np.random.default_rng(0).random((3, 64, 80, 1), np.float32)
+    (small,) = (layer for layer in model.layers if isinstance(layer, keras.Model))
+    assert small.input_shape == (None, 32, 40, 1)
+    saved = fit.finish(model)
+    assert saved.input_shape == (None, 64, 80, 1)
+    same = np.allclose(saved(x), saved(x[:, :, ::-1]), atol=1e-5)
+    assert same == mirror
+
+
 def test_one_network_is_compared_with_none(monkeypatch):
     nothing = dict.fromkeys([*facenet.METRICS, *facenet.SLICES])
     monkeypatch.setattr(evaluation, "rows", lambda *_: iter([{**nothing, "fold": "1"}]))
@@ -222,5 +306,5 @@ def test_the_table_of_the_training_has_the_best_epoch_and_the_minutes():
         "lmnn": [{"loss": 1.0, "seconds": 5.0}],
     }
     (table,) = facenet.summarize_training(options(steps=150, record_every=50), logs).tables
-    assert table.columns[:3] == ["network", "steps", "minutes"]
-    assert table.rows == [["facenet", 150, 2.0, 0.875, 0.875, 0.5, 0.125]]
+    assert table.columns[:4] == ["network", "images a step", "steps", "minutes"]
+    assert table.rows == [["facenet", 128, 150, 2.0, 0.875, 0.875, 0.5, 0.125]]
