@@ -98,6 +98,8 @@ def _train(
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+    if fit.prepare is not None:
+        fit.prepare(lambda share: report(fit.name, 0.0, f"preparing data, {share:.0%}"))
     report(fit.name, 0.0, "preparing model and data")
     model = fit.build()
     train = _training_data(fit)

@@ -31,6 +31,8 @@ class Fit:
         monitor: the log entry by which the best epoch is kept, for example `val_loss`.
         mode: `"min"` or `"max"`.
         steps_per_epoch: an epoch is so many steps of data that `repeat()`; `None`: one pass.
+        prepare: `prepare(report)` is called before `build`, for what takes long before the first
+            step; `report(share)` shows which part of it is done, in [0, 1].
         finish: `finish(model)` is called once with the best epoch's weights, before the model is
             saved: statistics over the training data can be set there. If it returns a model, that
             one is saved: where only the last layers are trained, on what fixed ones made of the
@@ -49,6 +51,7 @@ class Fit:
     callbacks: Callable[[], list[keras.callbacks.Callback]] = list
     steps_per_epoch: int | None = None
     finish: Callable[[keras.Model], keras.Model | None] | None = None
+    prepare: Callable[[Callable[[float], None]], None] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -416,16 +415,20 @@ def _fisher_fit(name: str, parameters: TrainerOptions, data: TransformedData) ->
     """Returns the fit of a projection of Fisher vectors, which are computed once, at its start."""
     from ...components.data.faces import parsing
 
-    @functools.cache
-    def fixed():
+    fixed = None
+
+    def prepare(report):
         from ...components.data.faces.fisher_training import FisherTraining
 
-        return FisherTraining.of(data, parameters.mixture, parameters.whitened, parameters.strides)
+        nonlocal fixed
+        fixed = FisherTraining.of(
+            data, parameters.mixture, parameters.whitened, parameters.strides, report
+        )
 
     def build():
         from ...models.facenet import fisher_head
 
-        head = fisher_head(fixed().projection, parameters.embedding_size, parameters.dropout)
+        head = fisher_head(fixed.projection, parameters.embedding_size, parameters.dropout)
         return _compiled(head, parameters)
 
     def train(augment):
@@ -436,7 +439,7 @@ def _fisher_fit(name: str, parameters: TrainerOptions, data: TransformedData) ->
             images=parameters.images,
             singles=parameters.singles,
             seed=1,
-            vectors=fixed().training_vectors,
+            vectors=fixed.training_vectors,
         )
 
     return _triplet_fit(
@@ -445,8 +448,9 @@ def _fisher_fit(name: str, parameters: TrainerOptions, data: TransformedData) ->
         data,
         build=build,
         train=train,
-        prepare=lambda pixels: fixed().vectors(pixels),
-        finish=lambda head: fixed().network(head),
+        rows=lambda pixels: fixed.vectors(pixels),
+        finish=lambda head: fixed.network(head),
+        prepare=prepare,
     )
 
 
@@ -475,8 +479,9 @@ def _triplet_fit(
     data: TransformedData,
     build: Callable[[], keras.Model],
     train: Callable[[bool], Any],
-    prepare: Callable[[Any], Any] | None = None,
+    rows: Callable[[np.ndarray], np.ndarray] | None = None,
     finish: Callable[[keras.Model], keras.Model] | None = None,
+    prepare: Callable[[Callable[[float], None]], None] | None = None,
 ) -> Fit:
     """Returns the fit of a model to triplets, measured on held-out people."""
     from ...components.training import Fit
@@ -491,9 +496,7 @@ def _triplet_fit(
         watched, labels = next(iter(train(False)))
         chosen = [CollapseMonitor(watched.numpy(), labels.numpy())]
         if held_out:
-            measured = MeasuredVerification(
-                data, "eval", prefix="held_out", far=0.01, prepare=prepare
-            )
+            measured = MeasuredVerification(data, "eval", prefix="held_out", far=0.01, prepare=rows)
             chosen.append(measured)
         if parameters.first_margin:
             margins = linear_margin(parameters.first_margin, parameters.margin, epochs - 1)
@@ -510,6 +513,7 @@ def _triplet_fit(
         mode="max" if held_out else "min",
         callbacks=callbacks,
         finish=finish,
+        prepare=prepare,
     )
 
 

@@ -53,7 +53,10 @@ def test_training_vectors_are_whitened_and_those_of_the_images(data):
 
 def test_images_behind_the_first_ones_get_vectors_too(data, monkeypatch):
     monkeypatch.setattr(fisher_training, "_MOST_ADAPTED", 9)
-    found = fisher_training.FisherTraining.of(data, mixture=2, components=5)
+    monkeypatch.setattr(fisher_training, "_ROWS", 6)
+    shares = []
+    found = fisher_training.FisherTraining.of(data, 2, components=5, report=shares.append)
+    assert shares == pytest.approx([0, 6 / 24, 9 / 24, 15 / 24, 21 / 24, 1])
     whole = parsing.array(data, "train")[0]
     np.testing.assert_allclose(found.vectors(whole), found.training_vectors, atol=1e-3)
     assert np.all(np.abs(found.training_vectors).max(axis=1) > 0)
@@ -85,6 +88,9 @@ def test_the_model_that_is_saved_measures_as_the_head_that_was_trained(data):
         baselines=False,
     )
     (fit,) = facenet.fits(parameters, data)
+    shares = []
+    fit.prepare(shares.append)
+    assert shares == [0.0, 1.0]
     head = fit.build()
     before = head.get_layer("projection").get_weights()[0].copy()
     logs = head.fit(

@@ -264,6 +264,30 @@ def test_steps_and_data_that_do_not_fit(toy, examples, tmp_path, steps, repeat, 
         Trainer.execute(context)
 
 
+def test_what_takes_long_before_the_first_step_is_shown(toy, examples, tmp_path):
+    called = []
+
+    def fits(parameters, data):
+        (fit,) = toy.fits(parameters, data)
+
+        def prepare(report):
+            called.append("prepare")
+            report(0.25)
+
+        def build():
+            called.append("build")
+            return fit.build()
+
+        return [dataclasses.replace(fit, prepare=prepare, build=build)]
+
+    context = context_in(tmp_path, examples, fits, toy.Options, names=("only",))
+    shown = []
+    context.progress = lambda share, text: shown.append((share, text))
+    Trainer.execute(context)
+    assert called == ["prepare", "build"]
+    assert shown[0] == (0.0, "preparing data, 25%")
+
+
 def test_finish_sees_the_best_weights_and_what_it_sets_is_saved(toy, examples, tmp_path):
     def fits(parameters, data):
         (fit,) = toy.fits(parameters, data)

@@ -7,6 +7,7 @@ components.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -21,10 +22,10 @@ from ....models.facenet.principal_projection import PrincipalProjection
 from ...transformed import TransformedData
 from ..pixels import to_floats
 from . import parsing
-from .embedding import compile_embedding
+from .embedding import BATCH, compile_embedding
 
 _MOST_ADAPTED = 10_000
-_ROWS = 1000
+_ROWS = 8 * BATCH
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +48,12 @@ class FisherTraining:
 
     @classmethod
     def of(
-        cls, data: TransformedData, mixture: int, components: int, strides: int = 2
+        cls,
+        data: TransformedData,
+        mixture: int,
+        components: int,
+        strides: int = 2,
+        report: Callable[[float], None] = lambda share: None,
     ) -> FisherTraining:
         """Learns mixture and principal components of the split train, without its labels.
 
@@ -59,27 +65,32 @@ class FisherTraining:
             mixture: integer, the number of Gaussians.
             components: integer, M; at most the number of images and of numbers of a vector.
             strides: integer, pixels between two descriptors.
+            report: called with the part of the images whose Fisher vectors are computed.
         """
         pixels = parsing.array(data, "train")[0]
         features = fisher_features(parsing.image_shape(data), components=mixture, strides=strides)
         random = np.random.default_rng(0)
         chosen = np.sort(random.permutation(len(pixels))[:_MOST_ADAPTED])
         looked_at = pixels[np.sort(random.permutation(len(pixels))[:1000])]
+        report(0.0)
         adapt_fisher_features(features, to_floats(tf.constant(looked_at)).numpy())
         projection = PrincipalProjection(
             min(components, len(chosen), features.output_shape[1]), whiten=True, name="whitening"
         )
-        found = compile_embedding(features, parsing.image_shape(data))(pixels[chosen])
+        embed = compile_embedding(features, parsing.image_shape(data))
+        found = np.empty((len(chosen), features.output_shape[1]), "float32")
+        for rows in _parts(len(chosen)):
+            found[rows] = embed(pixels[chosen[rows]])
+            report(rows.stop / len(pixels))
         projection.adapt(found)
-        vectors = np.zeros((len(pixels), projection.components), "float32")
-        for begin in range(0, len(chosen), _ROWS):
-            rows = slice(begin, begin + _ROWS)
+        vectors = np.empty((len(pixels), projection.components), "float32")
+        for rows in _parts(len(chosen)):
             vectors[chosen[rows]] = projection(found[rows])
-        training = cls(features, projection, vectors)
         others = np.setdiff1d(np.arange(len(pixels)), chosen)
-        if len(others):
-            vectors[others] = training.vectors(pixels[others])
-        return training
+        for rows in _parts(len(others)):
+            vectors[others[rows]] = projection(embed(pixels[others[rows]]))
+            report((len(chosen) + rows.stop) / len(pixels))
+        return cls(features, projection, vectors)
 
     def vectors(self, pixels: np.ndarray) -> np.ndarray:
         """Returns the whitened components, float32 `(N, M)`, of uint8 images `(N, H, W, C)`."""
@@ -89,3 +100,9 @@ class FisherTraining:
     def network(self, head: keras.Model) -> keras.Model:
         """Returns the model from images to embeddings, with the trained head."""
         return fisher_network(self.features, self.projection, head)
+
+
+def _parts(count: int) -> Iterator[slice]:
+    """Yields slices of so many rows, each of what is computed between two reports."""
+    for begin in range(0, count, _ROWS):
+        yield slice(begin, min(begin + _ROWS, count))
