@@ -38,7 +38,7 @@ class Evaluator(Component):
     `evaluation.json` has
 
     - `metrics`: the mean over the examples, or the root mean square of the metrics that the method
-      says are such;
+      says are such; `null` for those of which it says that they have means in slices only;
     - `slices`: for every slice the mean over its examples, how many rows there are (`count`), and
       how many of them have a value of each metric (`counts`);
     - `mean_over_slices`: `{"slice": name, "metrics": …, "standard_deviation": …}` or `null`: the
@@ -80,6 +80,7 @@ class Evaluator(Component):
         "higher_is_better": "whether larger values of the main metric are better",
         "evaluated_on": "what the rows are measured on, where that is no split",
         "root_mean_square": "metrics that are averaged as root mean squares",
+        "only_sliced": "metrics of which only the means in slices say something",
         "slices": "names in the dicts by which metrics are sliced",
         "mean_over_slices": "whether the main figure is the mean over the first slice's values",
         "paper_figures": "the paper's numbers",
@@ -91,6 +92,7 @@ class Evaluator(Component):
             "evaluated_on",
             "higher_is_better",
             "root_mean_square",
+            "only_sliced",
             "slices",
             "mean_over_slices",
             "paper_figures",
@@ -124,6 +126,7 @@ class Evaluator(Component):
             functions["metrics"],
             functions.get("slices") or (),
             functions.get("root_mean_square") or (),
+            functions.get("only_sliced") or (),
         )
         models = _evaluate(context, data, split, means)
         if not means.rows:

@@ -19,6 +19,7 @@ class SlicedMeans:
         metrics: names of the rows' numbers.
         slices: names in the rows by whose values the means are sliced.
         root_mean_square: metrics that are averaged as root mean squares and not as means.
+        only_sliced: metrics that have a mean in slices only: their rows are not of one kind.
 
     ```python
     means = SlicedMeans(["accuracy"], ["task"])
@@ -35,9 +36,11 @@ class SlicedMeans:
         metrics: Iterable[str],
         slices: Iterable[str] = (),
         root_mean_square: Iterable[str] = (),
+        only_sliced: Iterable[str] = (),
     ):
         self.metrics = tuple(metrics)
         self._squared = frozenset(root_mean_square)
+        self._only_sliced = frozenset(only_sliced)
         self.slice_names = tuple(slices)
         self.rows = 0
         self.not_finite = dict.fromkeys(self.metrics, 0)
@@ -78,8 +81,9 @@ class SlicedMeans:
                 sums.setdefault(key, _Sums(self.metrics, self._squared)).add(values)
 
     def overall(self) -> dict[str, float | None]:
-        """Returns the means over all rows; `None` where no row has a value."""
-        return self._overall.means()
+        """Returns the means over all rows; `None` where no row has a value, or slices alone do."""
+        means = self._overall.means()
+        return {name: None if name in self._only_sliced else means[name] for name in means}
 
     def counts(self) -> dict[str, int]:
         """Returns for each metric how many rows have a value."""

@@ -173,6 +173,7 @@ def build_pipeline(
             "higher_is_better": method.higher_is_better,
             "evaluated_on": method.evaluated_on,
             "root_mean_square": method.root_mean_square,
+            "only_sliced": method.only_sliced,
             "slices": method.slices,
             "mean_over_slices": method.mean_over_slices,
             "paper_figures": method.paper_figures,

@@ -95,7 +95,9 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
         "main": main,
         "unit": (found.get("units") or {}).get(main, ""),
         "units": found.get("units") or {},
-        "metrics": list(found.get("metrics") or {}),
+        "metrics": [
+            name for name, value in (found.get("metrics") or {}).items() if value is not None
+        ],
         "columns": columns,
         "column": column if column in columns else None,
         "overall": overall,

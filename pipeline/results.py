@@ -205,7 +205,8 @@ def _further_slices(records: Sequence[Record]) -> list[str]:
 
 def _metrics(records: Sequence[Record]) -> list[str]:
     """Returns all metrics over all examples, beside the paper, where there are several."""
-    names = list(dict.fromkeys(name for record in records for name in record["metrics"]["metrics"]))
+    found = (record["metrics"]["metrics"].items() for record in records)
+    names = list(dict.fromkeys(name for some in found for name, value in some if value is not None))
     if len(names) < 2:
         return []
     paper = {

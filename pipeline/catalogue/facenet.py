@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pydantic
 
 from ...components.component import HOW, BadDataError, Parameters
-from ...components.data.faces.metrics import SLICES, metrics
+from ...components.data.faces.metrics import DEGRADED_METRICS, SLICES, metrics
 from . import faces
 from .method import Method, PaperFigure
 
@@ -712,6 +712,7 @@ METHOD = Method(
     draw=draw,
     metrics=METRICS,
     baselines=tuple(f"accuracy{suffix}" for suffix in BASELINES),
+    only_sliced=(*DEGRADED_METRICS, *COMPARED_METRICS),
     slices=(*SLICES, "network"),
     serve=serve,
     exporter_options=ExporterOptions,

@@ -82,6 +82,8 @@ class Method:
         evaluated_on: what the rows of `evaluate` are measured on, where that is not a split: said
             in its place.
         root_mean_square: metrics whose values are root mean squares and are averaged as such.
+        only_sliced: metrics whose rows are not of one kind, so that no mean over all of them says
+            anything: they are given by slice only.
         slices: names in `evaluate`'s dicts by which metrics are sliced.
         mean_over_slices: whether the main figure is the mean over the first slice's values, each
             counting the same, or else over the examples.
@@ -124,6 +126,7 @@ class Method:
     draw: Callable[..., Mapping[str, str]] | None = None
     evaluated_on: str = ""
     root_mean_square: Sequence[str] = ()
+    only_sliced: Sequence[str] = ()
     slices: Sequence[str] = ()
     mean_over_slices: bool = True
     paper_figures: Sequence[PaperFigure] = ()

@@ -288,6 +288,18 @@ def test_a_pair_counts_as_its_measurements_and_root_mean_squares_are_such():
         means.add({"error": (1.0, -1), "rmse": 1.0, "fold": "1"})
 
 
+def test_metrics_of_rows_of_several_kinds_have_means_in_slices_only(evaluated):
+    rows = [
+        {"accuracy": 1, "loss": None, "task": "1"},
+        {"accuracy": 0, "loss": 2.0, "task": "2"},
+        {"accuracy": 0, "loss": 4.0, "task": "2"},
+    ]
+    _, found, _ = evaluated(rows, functions={"only_sliced": ("loss",)})
+    assert found["metrics"] == {"accuracy": pytest.approx(1 / 3), "loss": None}
+    assert [row["metrics"]["loss"] for row in found["slices"]] == [None, 3.0]
+    assert found["counts"] == {"accuracy": 3, "loss": 2}
+
+
 def test_what_is_measured_may_be_no_split(evaluated):
     context, found, seen = evaluated(functions={"evaluated_on": "test ratings"})
     assert (found["split"], seen["split"]) == ("test ratings", "eval")

@@ -86,6 +86,14 @@ def test_all_metrics_and_the_tables_of_the_training(record):
     assert "| a | 15,000 |" in lines
 
 
+def test_metrics_without_a_mean_are_not_listed(record):
+    other = {**record, "metrics": {**record["metrics"], "metrics": {"accuracy": 0.5, "loss": 1.0}}}
+    record["metrics"]["metrics"].update(worse=None, loss=None)
+    lines = results.markdown([record, other]).splitlines()
+    assert "| loss |  | 1.000 | 7.000 (AM) |  |" in lines
+    assert not any("worse" in line for line in lines)
+
+
 def test_slices_without_the_main_metric_have_tables_of_their_own(record):
     record["metrics"]["slices"] += [
         {"slice": {"quality": "10"}, "count": 1, "metrics": {"accuracy": None, "worse": 0.25}},

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 SLICES = ("fold", "jpeg quality", "pixels")
 """The folds of the verification pairs, and the levels of the two kinds of worse images."""
 
+DEGRADED_METRICS = ("accuracy_degraded", "val_degraded")
+"""What is measured at each level of worse images."""
+
 
 def metrics(baselines: Mapping[str, str]) -> dict[str, str]:
     """Returns the metrics of an evaluation's rows, each with what it is.
