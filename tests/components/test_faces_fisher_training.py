@@ -6,7 +6,7 @@ from methodical.components.artifacts import TransformGraph
 from methodical.components.data.faces import fisher_training, parsing
 from methodical.components.data.faces.measured_verification import MeasuredVerification
 from methodical.components.transformed import TransformedData
-from methodical.pipeline.catalogue import facenet
+from methodical.pipeline.catalogue import facenet_options, facenet_training
 
 SHAPE = (44, 42, 1)
 PEOPLE, IMAGES = 6, 4
@@ -73,7 +73,7 @@ def test_components_are_never_more_than_the_images(data):
 
 
 def test_the_model_that_is_saved_measures_as_the_head_that_was_trained(data):
-    parameters = facenet.TrainerOptions(
+    parameters = facenet_options.TrainerOptions(
         network="fisher",
         mixture=2,
         whitened=8,
@@ -87,7 +87,7 @@ def test_the_model_that_is_saved_measures_as_the_head_that_was_trained(data):
         record_every=2,
         baselines=False,
     )
-    (fit,) = facenet.fits(parameters, data)
+    (fit,) = facenet_training.fits(parameters, data)
     shares = []
     fit.prepare(shares.append)
     assert shares == [0.0, 1.0]

@@ -10,16 +10,16 @@ from methodical.components.data.faces import evaluation, figures, parsing, servi
 from methodical.components.data.faces.identity_batches import IdentityBatches
 from methodical.components.data.faces.measured_verification import MeasuredVerification
 from methodical.models.facenet import TripletLoss, UnitEmbedding, small_network
-from methodical.pipeline.catalogue import facenet
+from methodical.pipeline.catalogue import facenet, facenet_options, facenet_training
 
 
 def options(**changed):
-    return facenet.TrainerOptions(**changed)
+    return facenet_options.TrainerOptions(**changed)
 
 
 def test_networks_differ_in_what_an_entry_says():
     chosen = options(compare=["selection=all", "margin=0.5, embedding_size=64"], margin=0.3)
-    found = facenet.networks(chosen)
+    found = facenet_options.networks(chosen)
     assert list(found) == ["facenet", "selection-all", "margin-0.5-embedding-size-64"]
     assert found["facenet"] is chosen
     assert (found["selection-all"].selection, found["selection-all"].margin) == ("all", 0.3)
@@ -30,7 +30,7 @@ def test_networks_differ_in_what_an_entry_says():
 def test_joined_networks_are_numbered_and_compared_ones_stand_alone():
     entries = ["network=fisher, people=7,mirrored=true", "margin=0.2"]
     chosen = options(join=entries, compare=["margin=0.3"], people=9)
-    found = facenet.networks(chosen)
+    found = facenet_options.networks(chosen)
     assert list(found) == ["facenet-1", "facenet-2", "facenet-3", "margin-0.3"]
     assert found["facenet-1"] is chosen
     second = found["facenet-2"]
@@ -105,7 +105,7 @@ def test_every_selection_of_the_loss_can_be_chosen():
 
 def test_a_name_has_no_blanks():
     entries = [" margin = 0.5 ,selection = all", "selection=all_semi_hard"]
-    names = list(facenet.networks(options(compare=entries)))
+    names = list(facenet_options.networks(options(compare=entries)))
     assert names == ["facenet", "margin-0.5-selection-all", "selection-all-semi-hard"]
 
 
@@ -113,10 +113,12 @@ def test_a_name_has_no_blanks():
 def test_the_margin_grows_to_the_one_that_was_given(monkeypatch, epochs):
     x = np.random.default_rng(0).random((8, 32, 32, 1), np.float32)
     batch = tf.constant(x), tf.constant([0, 0, 1, 1, 2, 2, 3, 3])
-    monkeypatch.setattr(facenet, "_batches", lambda *_, **__: tf.data.Dataset.from_tensors(batch))
-    monkeypatch.setattr(facenet, "_has_pairs", lambda *_: False)
+    monkeypatch.setattr(
+        facenet_training, "_batches", lambda *_, **__: tf.data.Dataset.from_tensors(batch)
+    )
+    monkeypatch.setattr(facenet_training, "_has_pairs", lambda *_: False)
     parameters = options(first_margin=0.1, margin=0.3, steps=epochs, record_every=1)
-    fit = facenet._network_fit("facenet", parameters, None)
+    fit = facenet_training._network_fit("facenet", parameters, None)
     model = keras.Sequential([keras.layers.Flatten(), UnitEmbedding(4)])
     model.compile("sgd", TripletLoss(parameters.margin))
     logs = model.fit(fit.train(), epochs=fit.epochs, callbacks=fit.callbacks(), verbose=0)
@@ -129,8 +131,8 @@ def checked(monkeypatch, counts, shape=(64, 64, 3), network="convolutional", **c
     monkeypatch.setattr(parsing, "image_shape", lambda data: shape)
     monkeypatch.setattr(parsing, "count", lambda data, split: sum(counts))
     monkeypatch.setattr(parsing, "identity_counts", lambda data, split: np.array(counts))
-    monkeypatch.setattr(facenet, "_has_pairs", lambda *_: False)
-    return [fit.name for fit in facenet.fits(options(network=network, **changed), None)]
+    monkeypatch.setattr(facenet_training, "_has_pairs", lambda *_: False)
+    return [fit.name for fit in facenet_training.fits(options(network=network, **changed), None)]
 
 
 @pytest.mark.parametrize(
@@ -169,9 +171,9 @@ def test_what_the_refusal_names_fits(monkeypatch):
         IdentityBatches(indices, people, images, singles)
 
 
-@pytest.mark.parametrize("network", facenet.LEAST_SIDES)
+@pytest.mark.parametrize("network", facenet_training.LEAST_SIDES)
 def test_small_images_are_refused(monkeypatch, network):
-    least = facenet.LEAST_SIDES[network]
+    least = facenet_training.LEAST_SIDES[network]
     said = f"--set transform.height={least} --set transform.width=50.*16 high and 50 wide"
     with pytest.raises(BadDataError, match=said):
         checked(monkeypatch, [9] * 40, (16, 50, 3), network)
@@ -186,7 +188,7 @@ def test_images_must_be_large_enough_when_they_are_shrunk(monkeypatch):
 
 
 def test_the_least_size_is_that_of_the_network():
-    least = facenet.LEAST_SIDES["convolutional"]
+    least = facenet_training.LEAST_SIDES["convolutional"]
     with pytest.raises(ValueError, match=f"at least {least}"):
         small_network((64, least - 1, 3))
     assert small_network((least, least, 1), 4, maps=()).output_shape == (None, 4)
@@ -275,9 +277,9 @@ def test_joined_networks_are_measured_drawn_and_served_as_one(monkeypatch):
 @pytest.mark.parametrize("mirror", [False, True])
 def test_a_network_that_shrinks_images_is_trained_and_saved_for_whole_ones(monkeypatch, mirror):
     monkeypatch.setattr(parsing, "image_shape", lambda data: (64, 80, 1))
-    monkeypatch.setattr(facenet, "_has_pairs", lambda *_: False)
+    monkeypatch.setattr(facenet_training, "_has_pairs", lambda *_: False)
     chosen = options(shrink=2, mirrored=mirror, maps=[4], embedding_size=6)
-    fit = facenet._network_fit("facenet", chosen, None)
+    fit = facenet_training._network_fit("facenet", chosen, None)
     model = fit.build()
     x = np.random.default_rng(0).random((3, 64, 80, 1), np.float32)
     (small,) = (layer for layer in model.layers if isinstance(layer, keras.Model))
@@ -305,6 +307,6 @@ def test_the_table_of_the_training_has_the_best_epoch_and_the_minutes():
         ],
         "lmnn": [{"loss": 1.0, "seconds": 5.0}],
     }
-    (table,) = facenet.summarize_training(options(steps=150, record_every=50), logs).tables
+    (table,) = facenet_training.summarize_training(options(steps=150, record_every=50), logs).tables
     assert table.columns[:4] == ["network", "images a step", "steps", "minutes"]
     assert table.rows == [["facenet", 128, 150, 2.0, 0.875, 0.875, 0.5, 0.125]]
