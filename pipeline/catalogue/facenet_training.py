@@ -310,9 +310,9 @@ def summarize_training(
         best = max(logs[name], key=lambda row: row.get("held_out_area", -row["loss"]))
         minutes = sum(row["seconds"] for row in logs[name]) / 60
         rows.append(
-            [name, each.people * each.images + each.singles]
+            [name, each.network, each.people * each.images + each.singles]
             + [len(logs[name]) * each.record_every, round(minutes, 2)]
             + [None if key not in best else round(best[key], 4) for key in measured]
         )
-    columns = ["network", "images a step", "steps", "minutes", *measured.values()]
+    columns = ["network", "kind", "images a step", "steps", "minutes", *measured.values()]
     return TrainingSummary([Table("Networks", columns, rows)])

@@ -308,5 +308,5 @@ def test_the_table_of_the_training_has_the_best_epoch_and_the_minutes():
         "lmnn": [{"loss": 1.0, "seconds": 5.0}],
     }
     (table,) = facenet_training.summarize_training(options(steps=150, record_every=50), logs).tables
-    assert table.columns[:4] == ["network", "images a step", "steps", "minutes"]
-    assert table.rows == [["facenet", 128, 150, 2.0, 0.875, 0.875, 0.5, 0.125]]
+    assert table.columns[:5] == ["network", "kind", "images a step", "steps", "minutes"]
+    assert table.rows == [["facenet", "convolutional", 128, 150, 2.0, 0.875, 0.875, 0.5, 0.125]]
