@@ -134,8 +134,6 @@ def _network_fit(name: str, parameters: TrainerOptions, data: TransformedData) -
 
 def _fisher_fit(name: str, parameters: TrainerOptions, data: TransformedData) -> Fit:
     """Returns the fit of a projection of Fisher vectors, which are computed once, at its start."""
-    from ...components.data.faces import parsing
-
     fixed = None
 
     def prepare(report):
@@ -152,23 +150,14 @@ def _fisher_fit(name: str, parameters: TrainerOptions, data: TransformedData) ->
         head = fisher_head(fixed.projection, parameters.embedding_size, parameters.dropout)
         return _compiled(head, parameters)
 
-    def train(augment):
-        return parsing.balanced_batches(
-            data,
-            "train",
-            identities=parameters.people,
-            images=parameters.images,
-            singles=parameters.singles,
-            seed=1,
-            vectors=fixed.training_vectors,
-        )
-
     return _triplet_fit(
         name,
         parameters,
         data,
         build=build,
-        train=train,
+        train=lambda augment: _batches(
+            parameters, data, augment=False, vectors=fixed.training_vectors
+        ),
         rows=lambda pixels: fixed.vectors(pixels),
         finish=lambda head: fixed.network(head),
         prepare=prepare,
@@ -268,7 +257,12 @@ def _metric_fit(parameters: TrainerOptions, data: TransformedData) -> Fit:
     )
 
 
-def _batches(parameters: TrainerOptions, data: TransformedData, augment: bool) -> Any:
+def _batches(
+    parameters: TrainerOptions,
+    data: TransformedData,
+    augment: bool,
+    vectors: np.ndarray | None = None,
+) -> Any:
     from ...components.data.faces import augmentation, parsing
 
     batches = parsing.balanced_batches(
@@ -278,6 +272,7 @@ def _batches(parameters: TrainerOptions, data: TransformedData, augment: bool) -
         images=parameters.images,
         singles=parameters.singles,
         seed=1,
+        vectors=vectors,
     )
     return augmentation.augment(batches, seed=1) if augment else batches
 
