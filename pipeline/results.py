@@ -207,6 +207,10 @@ def _metrics(records: Sequence[Record]) -> list[str]:
     """Returns all metrics over all examples, beside the paper, where there are several."""
     found = (record["metrics"]["metrics"].items() for record in records)
     names = list(dict.fromkeys(name for some in found for name, value in some if value is not None))
+    if records[0]["method"] in catalogue.names():
+        # Records of earlier versions have means over all rows of these, too.
+        only_sliced = catalogue.find(records[0]["method"]).only_sliced
+        names = [name for name in names if name not in only_sliced]
     if len(names) < 2:
         return []
     paper = {

@@ -94,6 +94,14 @@ def test_metrics_without_a_mean_are_not_listed(record):
     assert not any("worse" in line for line in lines)
 
 
+def test_means_in_slices_only_are_not_listed_of_earlier_records_either(record):
+    record["method"] = "facenet"
+    record["metrics"]["metrics"].update(eer=0.25, accuracy_compared=0.5)
+    lines = results.markdown([record]).splitlines()
+    assert "| eer | 0.250 |  |  |" in lines
+    assert not any("accuracy_compared" in line for line in lines)
+
+
 def test_slices_without_the_main_metric_have_tables_of_their_own(record):
     record["metrics"]["slices"] += [
         {"slice": {"quality": "10"}, "count": 1, "metrics": {"accuracy": None, "worse": 0.25}},
