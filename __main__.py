@@ -1,5 +1,5 @@
 """`python -m methodical`, the same as the command `methodical`."""
 
-from .pipeline.cli import main
+from .pipeline.cli.main import main
 
 main()

@@ -47,8 +47,8 @@ def our_function(selection, jit):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
     import tensorflow as tf
-    from methodical.models.facenet.triplet_loss import TripletLoss
-    from methodical.models.facenet.triplets import count_triplets
+    from methodical.models.facenet.triplets.triplet_loss import TripletLoss
+    from methodical.models.facenet.triplets.triplets import count_triplets
 
     x, labels = (tf.constant(array) for array in batch())
     loss = TripletLoss(MARGIN, selection)

@@ -48,11 +48,13 @@ def peak_memory():
 
 def run_large(options, folder):
     """Simulates and factorizes; runs in the process with the limit."""
-    from methodical.components import beam_pipeline
+    from methodical.components.beam.options import load_beam
 
-    beam_pipeline.load_beam()
-    from methodical.components.data.ratings.beam_factorization import factorize_blocks
-    from methodical.components.data.ratings.row_block_simulator import simulate_row_blocks
+    load_beam()
+    from methodical.pipeline.methods.factorization.beam.factorization import factorize_blocks
+    from methodical.pipeline.methods.factorization.beam.row_block_simulator import (
+        simulate_row_blocks,
+    )
 
     def say(text):
         own, child = peak_memory()
@@ -139,13 +141,15 @@ def difference(found, wanted):
 def compare(iterations=5, rank=10):
     """Prints how far each method is from the one in memory; returns whether all are near."""
     import numpy as np
-    from methodical.components import beam_pipeline
+    from methodical.components.beam.options import load_beam
 
-    beam_pipeline.load_beam()
-    from methodical.components.data.ratings import factor_files
-    from methodical.components.data.ratings.beam_factorization import factorize_blocks
-    from methodical.components.data.ratings.row_block_simulator import simulate_row_blocks
-    from methodical.models.factorization import factorize
+    load_beam()
+    from methodical.models.factorization.updates import factorize
+    from methodical.pipeline.methods.factorization.beam import factor_files
+    from methodical.pipeline.methods.factorization.beam.factorization import factorize_blocks
+    from methodical.pipeline.methods.factorization.beam.row_block_simulator import (
+        simulate_row_blocks,
+    )
 
     near = True
     with tempfile.TemporaryDirectory() as folder, runners() as flags:

@@ -1,1 +1,1 @@
-"""What ties the stages together: metadata store, runner, catalogue, command line, report."""
+"""What ties the stages together: metadata store, runner, methods, command line, report."""

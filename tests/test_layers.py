@@ -11,13 +11,16 @@ HOUSE = pathlib.Path(methodical.__file__).parent
 ROOMS = ("models", "components", "pipeline")
 MAY_IMPORT = {
     "models": {"models"},
-    "components": {"components", "models"},
+    "components": {"components"},
     "pipeline": {"pipeline", "components", "models"},
 }
+SHARED = {"models": {"layers"}, "pipeline/methods": {"image_classification"}}
+"""Packages beside the methods' own that any method may import."""
+STAGES = {path.parent.name for path in (HOUSE / "components").glob("*/component.py")} - {"base"}
 
 
 def source_files(room):
-    return sorted(path for path in (HOUSE / room).rglob("*.py"))
+    return sorted((HOUSE / room).rglob("*.py"))
 
 
 def imported(path):
@@ -34,62 +37,94 @@ def imported(path):
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
-def forbidden_arrows(path, room):
-    for name in imported(path):
-        parts = name.split(".")
-        if parts[0] == "methodical" and len(parts) > 1 and parts[1] in ROOMS:
-            if parts[1] not in MAY_IMPORT[room]:
-                yield name
-        elif parts[0] in ROOMS:
-            yield name
+def arrows(files, forbidden):
+    """Returns the imports that `forbidden(path, parts of the imported name)` says are wrong."""
+    return [
+        f"{path.relative_to(HOUSE)}: {name}"
+        for path in files
+        for name in imported(path)
+        if forbidden(path, name.split("."))
+    ]
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_arrows_run_one_way(room):
     files = source_files(room)
     assert files
-    found = {str(path): list(forbidden_arrows(path, room)) for path in files}
-    assert {path: names for path, names in found.items() if names} == {}
+
+    def forbidden(path, parts):
+        if parts[0] == "methodical" and len(parts) > 1 and parts[1] in ROOMS:
+            return parts[1] not in MAY_IMPORT[room]
+        return parts[0] in ROOMS
+
+    assert arrows(files, forbidden) == []
 
 
-def test_methods_do_not_import_one_another():
-    found = []
-    for path in source_files("models"):
-        parts = path.relative_to(HOUSE / "models").parts
-        if len(parts) == 1:
-            continue
-        for name in imported(path):
-            other = name.split(".")
-            if other[:2] != ["methodical", "models"] or len(other) < 3:
-                continue
-            is_package = (HOUSE / "models" / other[2]).is_dir()
-            if is_package and other[2] != parts[0]:
-                found.append(f"{path}: {name}")
-    assert found == []
+@pytest.mark.parametrize("room", SHARED)
+def test_methods_do_not_import_one_another(room):
+    folder = HOUSE / room
+    packages = {path.parent.name for path in folder.glob("*/__init__.py")}
+    methods = packages - SHARED[room]
+    inside = ["methodical", *room.split("/")]
+
+    def forbidden(path, parts):
+        if parts[: len(inside)] != inside or len(parts) == len(inside):
+            return False
+        package = path.relative_to(folder).parts[0]
+        return parts[len(inside)] in methods - {package}
+
+    files = [path for path in source_files(room) if path.parent != folder]
+    assert len(methods) > 3
+    assert arrows(files, forbidden) == []
 
 
-def test_data_kinds_and_components_name_no_method():
-    methods = {
-        path.name for path in (HOUSE / "models").iterdir() if (path / "__init__.py").exists()
+def test_stages_know_no_data_and_data_knows_no_stage():
+    def stage_uses_data(path, parts):
+        return parts[:3] == ["methodical", "components", "data"]
+
+    stages = [path for path in source_files("components") if path.parent.name in STAGES]
+    assert arrows(stages, stage_uses_data) == []
+
+    def data_uses_stage(path, parts):
+        return parts[:2] == ["methodical", "components"] and parts[2:3] and parts[2] in STAGES
+
+    assert arrows(source_files("components/data"), data_uses_stage) == []
+
+
+def test_models_use_tensorflow_only_in_the_backend_module():
+    def forbidden(path, parts):
+        return parts[0] in ("tensorflow", "jax", "torch", "apache_beam") and (
+            path != HOUSE / "models" / "backend.py"
+        )
+
+    assert arrows(source_files("models"), forbidden) == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_modules_import_each_other(room):
+    """No circles, imports inside functions counted."""
+    names = {}
+    for path in source_files(room):
+        parts = ["methodical", *path.relative_to(HOUSE).with_suffix("").parts]
+        names[".".join(parts)] = path
+    edges = {
+        name: {other for other in imported(path) if other in names and other != name}
+        for name, path in names.items()
     }
-    found = [
-        f"{path}: {name}"
-        for path in source_files("components")
-        for name in imported(path)
-        if path.parent == HOUSE / "components" and methods & set(name.split("."))
-    ]
-    assert found == []
-
-
-def test_models_use_tensorflow_only_in_a_backend_module():
-    found = [
-        f"{path}: {name}"
-        for path in source_files("models")
-        for name in imported(path)
-        if name.split(".")[0] in ("tensorflow", "jax", "torch", "apache_beam")
-        and "backend" not in path.stem
-    ]
-    assert found == []
+    done: set[str] = set()
+    for start in edges:
+        trail, waiting = [], [(start, iter(edges[start]))]
+        while waiting and start not in done:
+            name, following = waiting[-1]
+            trail = [entry for entry, _ in waiting]
+            for other in following:
+                assert other not in trail, " → ".join([*trail[trail.index(other) :], other])
+                if other not in done:
+                    waiting.append((other, iter(edges[other])))
+                    break
+            else:
+                done.add(name)
+                waiting.pop()
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -1,9 +1,9 @@
 """Batch normalization (Ioffe & Szegedy 2015, arXiv 1502.03167): layer, folding, watching."""
 
-from ..local_response_normalization import LocalResponseNormalization
+from ..layers.local_response_normalization import LocalResponseNormalization
 from .activation_percentiles import ActivationPercentiles
 from .batch_normalization import BatchNormalization
-from .folding import FoldReport, fold_batch_norm
+from .folding.folding import FoldReport, fold_batch_norm
 from .inception_network import inception_network
 from .population_statistics import PopulationStatistics, estimate_population_statistics
 from .sigmoid_network import sigmoid_network

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from . import backend
+from .. import backend
 
 STEP = "percentiles/step"
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from . import backend
+from .. import backend
 
 
 class ChannelView(NamedTuple):

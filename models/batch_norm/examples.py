@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from ..example import LayerExample
+from ..layer_example import LayerExample
 from .batch_normalization import BatchNormalization
 
 

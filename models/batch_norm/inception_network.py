@@ -2,7 +2,7 @@
 
 import keras
 
-from ..local_response_normalization import LocalResponseNormalization
+from ..layers.local_response_normalization import LocalResponseNormalization
 from .batch_normalization import BatchNormalization
 
 _POOLED_LEAST = 8

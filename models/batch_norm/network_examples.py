@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from ..example import LayerExample
-from ..local_response_normalization import LocalResponseNormalization
+from ..layer_example import LayerExample
+from ..layers.local_response_normalization import LocalResponseNormalization
 from .inception_network import inception_network
 from .sigmoid_network import sigmoid_network
 

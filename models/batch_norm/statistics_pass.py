@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from . import backend
+from .. import backend
 from .batch_normalization import BatchNormalization
 
 

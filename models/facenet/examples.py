@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..example import LayerExample
-from .triplet_loss import TripletLoss
-from .unit_embedding import UnitEmbedding
+from ..layer_example import LayerExample
+from .networks.unit_embedding import UnitEmbedding
+from .triplets.triplet_loss import TripletLoss
 
 WHOLE_BATCH = "A triplet is of several examples of the batch."
 

@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 
-from ..example import LayerExample
-from .harmonic_embedding import HarmonicModel
-from .large_margin_loss import LargeMarginLoss
-from .large_margin_metric import LargeMarginMetric
-from .principal_projection import PrincipalProjection
-from .triplet_loss import TripletLoss
+from ..layer_example import LayerExample
+from .large_margin.large_margin_loss import LargeMarginLoss
+from .large_margin.large_margin_metric import LargeMarginMetric
+from .large_margin.principal_projection import PrincipalProjection
+from .triplets.harmonic_embedding import HarmonicModel
+from .triplets.triplet_loss import TripletLoss
 
 FEATURES, SIZE = 5, 3
 

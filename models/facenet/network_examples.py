@@ -3,22 +3,22 @@
 import keras
 import numpy as np
 
-from ..example import LayerExample
-from .dense_descriptors import DenseDescriptors
-from .energy_normalization import EnergyNormalization
-from .fisher_vectors import FisherVectors
-from .gabor_magnitudes import GaborMagnitudes
-from .inception_block import inception_block
-from .inception_tables import InceptionModule
-from .joined_network import joined_network
-from .l2_pooling import L2Pooling2D
-from .maxout import Maxout
-from .mirrored import MirrorImage
-from .resized import resized
-from .signed_root import SignedRoot
-from .small_network import small_network
-from .unit_embedding import UnitEmbedding
-from .zeiler_fergus_network import nn1
+from ..layer_example import LayerExample
+from .fisher_vectors.dense_descriptors import DenseDescriptors
+from .fisher_vectors.fisher_vectors import FisherVectors
+from .fisher_vectors.signed_root import SignedRoot
+from .networks.energy_normalization import EnergyNormalization
+from .networks.gabor_magnitudes import GaborMagnitudes
+from .networks.inception_block import inception_block
+from .networks.inception_tables import InceptionModule
+from .networks.joined_network import joined_network
+from .networks.l2_pooling import L2Pooling2D
+from .networks.maxout import Maxout
+from .networks.mirrored import MirrorImage
+from .networks.resized import resized
+from .networks.small_network import small_network
+from .networks.unit_embedding import UnitEmbedding
+from .networks.zeiler_fergus_network import nn1
 
 SIZE = 3
 

@@ -3,20 +3,20 @@
 Lee, Seung 2001: Algorithms for Non-negative Matrix Factorization, NIPS 13.
 """
 
-from .additive import additive_update, rescaling_learning_rate
-from .factorization import Factorization
-from .factorize import factorize, solve_rows
-from .hierarchical import hierarchical_update
-from .initialization import initialize
-from .losses import divergence_loss, euclidean_loss, gradient_parts
-from .mini_batch_factorizer import MiniBatchFactorizer
-from .multiplicative import multiplicative_update
-from .non_negative_factorization import NonNegativeFactorization
-from .parts_model import PartsModel
-from .principal_components import PrincipalComponents
-from .rating_factorization import RatingFactorization
-from .truncated_svd import truncated_svd
-from .vector_quantization import VectorQuantization
+from .parts.non_negative_factorization import NonNegativeFactorization
+from .parts.parts_model import PartsModel
+from .parts.principal_components import PrincipalComponents
+from .parts.vector_quantization import VectorQuantization
+from .ratings.rating_factorization import RatingFactorization
+from .updates.additive import additive_update, rescaling_learning_rate
+from .updates.factorization import Factorization
+from .updates.factorize import factorize, solve_rows
+from .updates.hierarchical import hierarchical_update
+from .updates.initialization import initialize
+from .updates.losses import divergence_loss, euclidean_loss, gradient_parts
+from .updates.mini_batch_factorizer import MiniBatchFactorizer
+from .updates.multiplicative import multiplicative_update
+from .updates.truncated_svd import truncated_svd
 
 __all__ = [
     "NMF",

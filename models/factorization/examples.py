@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ..example import LayerExample
-from .non_negative_factorization import NonNegativeFactorization
-from .rating_factorization import RatingFactorization
+from ..layer_example import LayerExample
+from .parts.non_negative_factorization import NonNegativeFactorization
+from .ratings.rating_factorization import RatingFactorization
 
 
 def _positive(*shape):

@@ -11,9 +11,9 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
-from .factorize import factorize, solve_rows
-from .initialization import initialize
-from .mini_batch_factorizer import MiniBatchFactorizer
+from .updates.factorize import factorize, solve_rows
+from .updates.initialization import initialize
+from .updates.mini_batch_factorizer import MiniBatchFactorizer
 
 _STARTS = ("auto", "random", "nndsvd", "nndsvda", "custom")
 # Of the estimator's tolerance: codes are to be near the minimum, whatever rows they came with.

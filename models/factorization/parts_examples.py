@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from ..example import LayerExample
-from .non_negative_factorization import NonNegativeFactorization
-from .parts_model import PartsModel
-from .principal_components import PrincipalComponents
-from .vector_quantization import VectorQuantization
+from ..layer_example import LayerExample
+from .parts.non_negative_factorization import NonNegativeFactorization
+from .parts.parts_model import PartsModel
+from .parts.principal_components import PrincipalComponents
+from .parts.vector_quantization import VectorQuantization
 
 _NOT_TRAINED = {"fit": "its weights are set by `adapt`"}
 FEATURES, RANK, SIDE = 12, 3, 4

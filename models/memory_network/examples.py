@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from ..example import LayerExample
+from ..layer_example import LayerExample
 from .bag_of_features import BagOfFeatures
 from .losses import MarginRankingLoss, PairwiseMarginRankingLoss
 from .matching import Matching

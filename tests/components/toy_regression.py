@@ -7,7 +7,7 @@ import os
 import signal
 
 import numpy as np
-from methodical.components.component import Parameters
+from methodical.components.base.parameters import Parameters
 
 COEFFICIENTS = np.array([1.0, -2.0, 0.5], "float32")
 GROUPS = (b"a", b"b", b"c")
@@ -28,7 +28,7 @@ class KillOptions(Options):
 def write_examples(folder, splits, seed=0):
     """Writes gzipped TFRecord splits as Transform does and returns the Examples artifact."""
     import tensorflow as tf
-    from methodical.components.artifacts import Examples
+    from methodical.components.base.artifacts import Examples
 
     generator = np.random.default_rng(seed)
     for split, count in splits.items():
@@ -73,7 +73,7 @@ def pairs(serialized):
 def fits(parameters, data):
     """Returns a fit for each name, with dropout, a shuffle, and a callback that counts epochs."""
     import keras
-    from methodical.components.training import Fit
+    from methodical.components.trainer.fit import Fit
 
     def build():
         model = keras.Sequential(
@@ -156,7 +156,7 @@ def diverging_fits(parameters, data):
 def serve(models, data, parameters):
     """Returns signatures for x and a group's name, for serialized examples, and for x alone."""
     import tensorflow as tf
-    from methodical.components.serving import ServingModel, Signature
+    from methodical.components.exporter.serving_model import ServingModel, Signature
 
     model = models["first"]
     table = tf.lookup.StaticHashTable(

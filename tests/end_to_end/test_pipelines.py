@@ -17,12 +17,12 @@ import zlib
 
 import numpy as np
 import pytest
-from methodical.components import prediction_log
-from methodical.pipeline import catalogue
-from methodical.pipeline.build import build_pipeline
-from methodical.pipeline.runner import Runner
+from methodical.components.exporter import prediction_log
+from methodical.pipeline import methods
+from methodical.pipeline.run.build import build_pipeline
+from methodical.pipeline.run.runner import Runner
 
-METHODS = [catalogue.find(name) for name in catalogue.names()]
+METHODS = [methods.find(name) for name in methods.names()]
 STAGES = [
     "ExampleGen",
     "StatisticsGen",
@@ -200,7 +200,7 @@ def test_the_pushed_model_answers_in_a_process_without_this_project(finished, me
 def _spoilt(read, parameters, data_dir):
     """A method's source with about every fourth record turned into one that cannot be used."""
     import apache_beam as beam
-    from methodical.components.records import BadRecord
+    from methodical.components.io.records import BadRecord
 
     def spoil(record):
         if zlib.crc32(record.position.encode()) % 4 == 0:

@@ -1,6 +1,6 @@
 """What every public layer, loss and model of the methods promises, on any Keras backend.
 
-A method joins by being registered: its entry in the catalogue names its `layer_examples`.
+A method joins by being registered: its entry names its `layer_examples`.
 """
 
 import json
@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 from keras import tree
-from methodical.models.example import LayerExample
-from methodical.pipeline import catalogue
+from methodical.models.layer_example import LayerExample
+from methodical.pipeline import methods
 
 BATCH = 4
 CHECKS = (
@@ -26,9 +26,7 @@ CHECKS = (
 
 
 def collect_examples():
-    return [
-        example for name in catalogue.names() for example in catalogue.find(name).layer_examples()
-    ]
+    return [example for name in methods.names() for example in methods.find(name).layer_examples()]
 
 
 EXAMPLES = collect_examples()

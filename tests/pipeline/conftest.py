@@ -9,7 +9,7 @@ import textwrap
 import uuid
 
 import pytest
-from methodical.pipeline.runner import Listener, Runner
+from methodical.pipeline.run.runner import Listener, Runner
 
 HELPER = '''
 """A helper."""
@@ -23,9 +23,10 @@ def double(value):
 STAGES = '''
 import json, os, signal, time
 
-from methodical.components import artifacts, filesystem
-from methodical.components.component import BadDataError, Component, Stop
-from methodical.components.component import Parameters as BaseParameters
+from methodical.components.base import artifacts
+from methodical.components.io import filesystem
+from methodical.components.base.component import BadDataError, Component, Stop
+from methodical.components.base.component import Parameters as BaseParameters
 
 
 def misbehave(context, component):
@@ -166,8 +167,8 @@ MAIN = """
 import json, sys
 
 from {package} import method, stages
-from methodical.pipeline.runner import Runner
-from methodical.pipeline.screen import new_screen
+from methodical.pipeline.run.runner import Runner
+from methodical.pipeline.cli.screen import new_screen
 
 
 def build(settings):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pydantic
 
-from ...component import Parameters
+from ...base.parameters import Parameters
 from .story import TASK_NAMES
 
 TASKS = tuple(range(1, len(TASK_NAMES) + 1))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from ...transformed import TransformedData
+from ...base.transformed_data import TransformedData
 
 _BUCKETS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """Stories of similar length share a batch: padding to the longest would waste most of the work."""

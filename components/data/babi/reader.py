@@ -12,9 +12,9 @@ import re
 import tarfile
 from collections.abc import Iterator
 
-from ... import filesystem
-from ...component import BadDataError
-from ...records import BadRecord
+from ...base.errors import BadDataError
+from ...io import filesystem
+from ...io.records import BadRecord
 from .story import QuestionRecord
 
 _FILE = re.compile(r"qa(\d+)_.*_(train|test)\.txt$")

@@ -10,11 +10,12 @@ from typing import Any
 
 import apache_beam as beam
 
-from ...records import BadRecord, BadRecordError, Record
-from . import reader, simulator, text
+from ...io.records import BadRecord, BadRecordError, Record
+from . import reader, text
 from .examples import to_record, to_text
 from .options import FilesOptions, TransformOptions
-from .simulator_parameters import CrossOptions, SimulatorParameters
+from .simulator import simulator
+from .simulator.parameters import CrossOptions, SimulatorParameters
 from .story import records_of
 
 STORIES_PER_ELEMENT = 100

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from ..pixels import decode_jpeg, luma, on_white, rounded
+from ..images.pixels import decode_jpeg, luma, on_white, rounded
 from .alignment import EyeAlignment
 from .cropping import WHOLE, Crop
 

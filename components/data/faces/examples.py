@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...records import Record
-from ..image_files import FORMATS, GREY_MODES, data_uri, open_image, to_text
+from ...io.records import Record
+from ..images.image_files import FORMATS, GREY_MODES, data_uri, open_image, to_text
 
 _MODES = (*GREY_MODES, "P", "PA", "RGB", "RGBA", "RGBa")
 _ORIENTATION = 0x0112

@@ -9,7 +9,7 @@ import math
 import random
 from collections.abc import Iterable, Iterator
 
-from ...component import BadDataError
+from ...base.errors import BadDataError
 from .options import PairOptions
 from .pairs_file import VerificationPair
 

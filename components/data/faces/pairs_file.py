@@ -11,8 +11,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-from ... import filesystem
-from ...component import BadDataError
+from ...base.errors import BadDataError
+from ...io import filesystem
 
 _SHOWN = 3
 

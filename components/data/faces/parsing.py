@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from ...transformed import TransformedData
-from ..pixels import to_floats
+from ...base.transformed_data import TransformedData
+from ..images.pixels import to_floats
 from .identity_batches import IdentityBatches
 
 MOST_IN_MEMORY = 512 * 2**20

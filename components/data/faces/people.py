@@ -13,12 +13,12 @@ import zipfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ... import filesystem
-from ...component import BadDataError
-from ...records import BadRecord
-from ..digits import folders
-from ..file_reader import is_archive
-from ..image_files import FORMATS
+from ...base.errors import BadDataError
+from ...io import filesystem
+from ...io.records import BadRecord
+from ..images import folders
+from ..images.image_files import FORMATS
+from ..reading.file_reader import is_archive
 from . import pairs_file
 from .options import FolderOptions
 from .pairs import check_people, held_out

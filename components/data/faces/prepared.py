@@ -10,10 +10,10 @@ from typing import Any
 
 import apache_beam as beam
 
-from ...component import BadDataError
-from ...records import BadRecord, Record
-from ..digits.folders import split_names
-from ..prepared_builder import open_builder
+from ...base.errors import BadDataError
+from ...io.records import BadRecord, Record
+from ..images.folders import split_names
+from ..reading.prepared_builder import open_builder
 from . import examples, pairs_file
 from .options import LfwOptions
 from .pairs import Partners, check_people, held_out

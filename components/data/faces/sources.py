@@ -7,13 +7,14 @@ from typing import Any
 
 import apache_beam as beam
 
-from ...records import BadRecord, Record
-from ..digits.folders import source_name
-from ..file_reader import UNREADABLE, FileReader
-from . import examples, people, simulator
+from ...io.records import BadRecord, Record
+from ..images.folders import source_name
+from ..reading.file_reader import UNREADABLE, FileReader
+from . import examples, people
 from .options import CheckOptions, FolderOptions, LfwOptions, PairOptions, SimulatorOptions
 from .pairs import Partners, draw_id_pairs, held_out
 from .pairs_file import VerificationPair, by_first_image
+from .simulator import simulator
 
 IMAGES_PER_ELEMENT = 200
 """Image files that one Beam element reads: few fat elements cost less than many small ones."""

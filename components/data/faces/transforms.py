@@ -10,9 +10,9 @@ from typing import Any
 
 import apache_beam as beam
 
-from ...component import BadDataError
-from ...records import BadRecordError
-from .. import image_files
+from ...base.errors import BadDataError
+from ...io.records import BadRecordError
+from ..images import image_files
 from .cropping import Crop
 from .options import TransformOptions
 
@@ -64,7 +64,7 @@ class Decode:
     def __init__(self, parameters: TransformOptions, assets: Mapping[str, Sequence[str]]):
         import tensorflow as tf
 
-        from .. import pixels
+        from ..images import pixels
         from . import decoder
 
         self.decoder = decoder.FaceDecoder.from_assets(assets["image_shape"], assets["crop"])

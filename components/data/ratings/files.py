@@ -16,8 +16,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO
 
-from ... import filesystem
-from ...component import BadDataError
+from ...base.errors import BadDataError
+from ...io import filesystem
 
 _TAR = (".tar.xz", ".tar.gz", ".tgz", ".tar")
 _MOST_BYTES = 1 << 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ...records import BadRecord, Record
+from ...io.records import BadRecord, Record
 from .examples import to_record
 from .folds import NEVER, assign_folds
 from .options import FoldOptions

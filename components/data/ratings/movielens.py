@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ...component import BadDataError
+from ...base.errors import BadDataError
 from . import files
 from .options import MovieLensOptions
 from .rows import NO_FOLD, Columns

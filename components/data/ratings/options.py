@@ -6,7 +6,7 @@ from typing import Literal
 
 import pydantic
 
-from ...component import Parameters
+from ...base.parameters import Parameters
 
 
 class FoldOptions(Parameters):

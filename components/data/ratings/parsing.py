@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from ...component import BadDataError
-from ...transformed import TransformedData
+from ...base.errors import BadDataError
+from ...base.transformed_data import TransformedData
 
 _PARSED_AT_ONCE = 2048
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import apache_beam as beam
 
-from ...component import BadDataError, did_you_mean
-from ...records import BadRecord
-from ..prepared_builder import open_builder
+from ...base.errors import BadDataError, did_you_mean
+from ...io.records import BadRecord
+from ..reading.prepared_builder import open_builder
 from .options import TfdsOptions
 from .rows import Part, parts_of_columns
 

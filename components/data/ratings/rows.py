@@ -15,8 +15,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ...component import BadDataError, did_you_mean
-from ...records import BadRecord
+from ...base.errors import BadDataError, did_you_mean
+from ...io.records import BadRecord
 from .options import RangeOptions, TextOptions
 
 ROWS_PER_PART = 100_000

@@ -8,9 +8,9 @@ from typing import Any
 
 import apache_beam as beam
 
-from ...component import BadDataError
-from ...evaluator_metrics import natural
-from ...records import BadRecord, Record
+from ...base.errors import BadDataError
+from ...base.natural_sort import natural_key
+from ...io.records import BadRecord, Record
 from . import files, grouping, movielens, rows, simulator
 from .examples import to_record, to_text
 from .folds import assign_folds
@@ -264,7 +264,7 @@ def _assets(
                 f"transform.min_{name[:-1]}_ratings={fewest}. "
                 f"Received: {len(found)} {name} with at most {max(found.values(), default=0)}"
             )
-        yield name, sorted(kept, key=natural)
+        yield name, sorted(kept, key=natural_key)
 
 
 def _simulated_records(block: int, parameters: SimulatorOptions) -> Iterator[Record]:

@@ -1,0 +1,1 @@
+"""What all stages stand on: components, parameters, artifacts, transformed data."""

@@ -1,0 +1,1 @@
+"""How a data stage runs on a Beam runner: options, progress, outcomes, shards, dead letters."""

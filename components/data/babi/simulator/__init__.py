@@ -1,0 +1,1 @@
+"""The simulated world that writes all 20 tasks of bAbI."""

@@ -1,0 +1,1 @@
+"""Drawn faces of people who do not exist."""

@@ -1,0 +1,1 @@
+"""What kinds of data with images share: files, folders, pixels."""

@@ -1,0 +1,1 @@
+"""Evaluator: measures models by slice and blesses them."""

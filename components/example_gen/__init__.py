@@ -1,0 +1,1 @@
+"""ExampleGen: reads a source into splits of examples."""

@@ -1,0 +1,1 @@
+"""ExampleValidator: compares statistics with the schema."""

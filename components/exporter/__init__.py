@@ -1,0 +1,1 @@
+"""Exporter: writes a SavedModel for TensorFlow Serving."""

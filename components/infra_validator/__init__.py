@@ -1,0 +1,1 @@
+"""InfraValidator: asks the SavedModel in a clean process."""

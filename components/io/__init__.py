@@ -1,0 +1,1 @@
+"""Files, local and remote, and what they hold: TFRecord, examples, records, vocabularies."""

@@ -1,0 +1,1 @@
+"""SchemaGen: infers a schema from statistics."""

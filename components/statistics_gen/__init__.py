@@ -1,0 +1,1 @@
+"""StatisticsGen: statistics of each split."""

@@ -1,0 +1,1 @@
+"""Trainer: runs the fits of a method."""

@@ -1,0 +1,1 @@
+"""Transform: learns assets from the training split and applies them to all splits."""

@@ -1,0 +1,1 @@
+"""Folding of batch normalizations into the linear layers beside them."""

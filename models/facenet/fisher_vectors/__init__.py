@@ -1,0 +1,1 @@
+"""Fisher vectors of dense descriptors, and a network of them."""

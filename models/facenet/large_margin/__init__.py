@@ -1,0 +1,1 @@
+"""Large margin nearest neighbours, and the projections they are learned on."""

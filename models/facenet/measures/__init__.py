@@ -1,0 +1,1 @@
+"""Verification, identification, clustering and the comparison of tracks."""

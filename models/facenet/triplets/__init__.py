@@ -1,0 +1,1 @@
+"""The triplet loss, the triplets of a batch and of a whole set, and their training."""

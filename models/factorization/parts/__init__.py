@@ -1,0 +1,1 @@
+"""Images as sums of parts: the layer, its baselines, and the model around them."""

@@ -1,0 +1,1 @@
+"""A model of ratings, its updates, and the baselines of ratings."""

@@ -1,0 +1,1 @@
+"""The metadata store, and what it knows of runs and lineage."""

@@ -1,0 +1,1 @@
+"""Verification pairs: drawn, read with their images, and the threshold chosen on them."""

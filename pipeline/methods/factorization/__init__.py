@@ -1,0 +1,1 @@
+"""Non-negative matrix factorization: recommendations, and images as sums of parts."""

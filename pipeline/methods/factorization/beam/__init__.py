@@ -1,0 +1,1 @@
+"""Factorization of matrices that do not fit in memory, one Beam pass an iteration."""

@@ -1,0 +1,1 @@
+"""Builds and runs a pipeline: runner, executor, lock, log, record."""
