@@ -88,14 +88,14 @@ def write_examples(tmp_path):
 
     def write(splits, shards=1, folder="written"):
         from methodical.components.base.artifacts import Examples
-        from methodical.components.beam import shards
+        from methodical.components.beam.shards import write_shard
         from methodical.components.io import example_proto
 
         artifact = Examples(str(tmp_path / folder), {"splits": {}})
         for split, examples in splits.items():
             encoded = [example_proto.encode(example) for example in examples]
             for shard in range(shards):
-                shards.write_shard(artifact.uri, split, shard, shards, encoded[shard::shards])
+                write_shard(artifact.uri, split, shard, shards, encoded[shard::shards])
             artifact.properties["splits"][split] = len(encoded)
         return artifact
 
