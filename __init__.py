@@ -1,3 +1,3 @@
 """Landmark machine-learning methods as Keras 3 layers, each with a production pipeline."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

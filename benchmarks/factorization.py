@@ -30,7 +30,7 @@ import scipy
 import scipy.sparse
 import sklearn
 import tensorflow as tf
-from methodical.models.factorization.updates import factorize
+from methodical.models.factorization import factorize
 from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
 

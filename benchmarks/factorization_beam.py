@@ -144,7 +144,7 @@ def compare(iterations=5, rank=10):
     from methodical.components.beam.options import load_beam
 
     load_beam()
-    from methodical.models.factorization.updates import factorize
+    from methodical.models.factorization import factorize
     from methodical.pipeline.methods.factorization.beam import factor_files
     from methodical.pipeline.methods.factorization.beam.factorization import factorize_blocks
     from methodical.pipeline.methods.factorization.beam.row_block_simulator import (

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from methodical.components.data.babi import reader, text
 from methodical.models.memory_network import MemoryNetwork
-from methodical.pipeline.methods.memory_network import COLUMNS, TABLE_3
+from methodical.pipeline.methods.memory_network.paper import COLUMNS, TABLE_3
 
 BUCKETS = (4, 8, 16, 32, 64, 128)
 

@@ -8,20 +8,24 @@ import contextlib
 import functools
 import itertools
 import os
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from .types import Tensor
+
 MOST_COLUMNS = 24
 
 
-def compiled(function, any_shape=False):
+def compiled(function: Callable[..., Any], any_shape: bool = False) -> Callable[..., Any]:
     """Returns a function of nested tensors, compiled as one graph where the backend compiles.
 
     TensorFlow: a graph of TensorFlow's own kernels, whose matrix products are faster than those of
-    XLA on a CPU; what gains from XLA is given to `fused` inside. One graph for each shape, or with
-    `any_shape` one for all. JAX: `jit`. PyTorch: as it is, without gradients.
+    XLA on a CPU; inside it, `fused` compiles by XLA what gains from it. One graph per shape, or one
+    for all with `any_shape`. JAX: `jit`. PyTorch: the function itself, without gradients.
     """
     name = keras.backend.backend()
     if name == "tensorflow":
@@ -57,7 +61,7 @@ def _graphs(function, any_shape):
 
 
 @functools.cache
-def fused(function):
+def fused(function: Callable[..., Any]) -> Callable[..., Any]:
     """Returns an elementwise function or a reduction, compiled by XLA inside a TensorFlow graph."""
     if keras.backend.backend() != "tensorflow":
         return function
@@ -66,8 +70,8 @@ def fused(function):
     return tf.function(function, autograph=False, jit_compile=True)
 
 
-def double_precision():
-    """Returns a context in which float64 is float64: JAX makes it float32 unless told not to."""
+def double_precision() -> contextlib.AbstractContextManager:
+    """Returns a context in which float64 is float64: by default JAX makes it float32."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -75,7 +79,7 @@ def double_precision():
     return contextlib.nullcontext()
 
 
-def divide_no_nan(numerator, denominator):
+def divide_no_nan(numerator: Tensor, denominator: Tensor) -> Tensor:
     """Returns the quotient, 0 where the denominator is 0, in float64 on PyTorch too."""
     if keras.backend.backend() == "tensorflow":
         return ops.divide_no_nan(numerator, denominator)
@@ -83,14 +87,16 @@ def divide_no_nan(numerator, denominator):
     return ops.where(zero, 0, numerator / ops.where(zero, 1, denominator))
 
 
-def sparse_pattern(rows, columns, shape, places=True):
+def sparse_pattern(
+    rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], places: bool = True
+) -> dict[str, Any]:
     """Returns the tensors that `sparse_times` and products at the stored places need.
 
     Args:
         rows: int array, the row of each stored entry, ascending.
         columns: int array, its column.
         shape: pair of ints, the matrix's rows and columns.
-        places: whether the entries' rows and columns are wanted too. Defaults to True.
+        places: whether to include the entries' rows and columns. Defaults to True.
     """
     rows, columns = rows.astype("int32", copy=False), columns.astype("int32", copy=False)
     tensorflow = keras.backend.backend() == "tensorflow"
@@ -132,15 +138,21 @@ def _row_blocks(rows, columns, shape, starts):
     return blocks
 
 
-def sparse_times(pattern, values, dense, then=None, beside=None):
+def sparse_times(
+    pattern: dict[str, Any],
+    values: Tensor,
+    dense: Tensor,
+    then: Callable[[Tensor, Tensor], Tensor] | None = None,
+    beside: Tensor | None = None,
+) -> Tensor:
     """Returns the product of a sparse matrix (rows, columns) and a dense one (columns, r).
 
     Args:
         pattern: what `sparse_pattern` returned.
         values: tensor of the stored entries.
         dense: tensor (columns, r).
-        then: function of the product and of `beside`, row by row, that returns what is wanted in
-            the product's place. TensorFlow applies it to a block of rows at a time, each on a core.
+        then: function of rows of the product and of `beside`, whose result replaces the product.
+            TensorFlow applies it to a block of rows at a time, each on a core.
         beside: tensor (rows, r).
     """
     name = keras.backend.backend()
@@ -148,7 +160,7 @@ def sparse_times(pattern, values, dense, then=None, beside=None):
         import tensorflow as tf
 
         products = _block_products(pattern["blocks"], values, dense)
-        if then is None:
+        if then is None or beside is None:
             return ops.concatenate(products, axis=0)
         sizes = [block["shape"][0] for block in pattern["blocks"]]
         pairs = zip(products, _split(beside, sizes), strict=True)
@@ -187,7 +199,7 @@ def _block_products(blocks, values, dense):
     products = []
     for block in blocks:
         begin, end = tf.unstack(block["entries"], num=2)
-        some = [
+        columns = [
             tf.raw_ops.SparseTensorDenseMatMul(
                 a_indices=block["indices"],
                 a_values=values[begin:end],
@@ -198,24 +210,24 @@ def _block_products(blocks, values, dense):
             )
             for part in parts
         ]
-        products.append(some[0] if len(some) == 1 else tf.concat(some, 1))
+        products.append(columns[0] if len(columns) == 1 else tf.concat(columns, 1))
     return products
 
 
 def _split(tensor, sizes, axis=0):
-    """Returns TensorFlow's parts of these sizes, the tensor itself where there is one."""
+    """Splits a tensor of TensorFlow into a list of parts, one per size."""
     import tensorflow as tf
 
     return tf.split(tensor, sizes, axis=axis) if len(sizes) > 1 else [tensor]
 
 
 def _shares(whole, most):
-    """Returns ints of about the same size, none above `most`, whose sum is `whole`."""
+    """Returns integers of about equal size, none above `most`, whose sum is `whole`."""
     pieces = -(-whole // most)
     return [(whole + piece) // pieces for piece in range(pieces)]
 
 
-def sum_over_replicas(tensors):
+def sum_over_replicas(tensors: list[Tensor]) -> list[Tensor]:
     """Returns the tensors, each summed over the replicas that run this step.
 
     TensorFlow: an all-reduce in the replica context of `tf.distribute`. JAX: the tensors as they
@@ -231,8 +243,8 @@ def sum_over_replicas(tensors):
     return [context.all_reduce(tf.distribute.ReduceOp.SUM, tensor) for tensor in tensors]
 
 
-def trace(function, *arguments):
-    """Runs the Python of a function of tensors once; computes nothing where the backend can."""
+def trace(function: Callable[..., Any], *arguments: Any) -> None:
+    """Runs the Python code of a function once, without computing where the backend can trace."""
     name = keras.backend.backend()
     if name == "tensorflow":
         import tensorflow as tf
@@ -249,14 +261,14 @@ def trace(function, *arguments):
             function(*arguments)
 
 
-def synchronize_weights(model):
-    """Writes the weights of a `fit` that is under way into the model, where it holds them apart."""
+def synchronize_weights(model: keras.Model) -> None:
+    """Copies the weights of a running `fit` into the model, where the backend holds them apart."""
     if keras.backend.backend() == "jax":
         model.jax_state_sync()
 
 
-def trace_steps_anew(model):
-    """Makes the compiled steps of a `fit` see that a variable outside of the model has changed.
+def trace_steps_anew(model: keras.Model) -> None:
+    """Lets the compiled steps of a `fit` see the change of a variable outside the model.
 
     Only JAX needs it: its compiled steps hold such a variable as a constant.
     """

@@ -1,4 +1,4 @@
-"""What a layer or a loss hands to the conformance suite: how to build it, and what to feed it."""
+"""The example of a layer, a model or a loss for the conformance suite: instance and inputs."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class LayerExample:
-    """A tiny instance of a layer, a model or a loss, which every conformance test runs.
+    """A tiny instance of a layer, a model or a loss, on which all conformance tests run.
 
     Args:
         name: shown in the test's id.
         build: returns a new, unbuilt object with a fixed seed.
-        inputs: returns `batch` seeded examples as NumPy arrays: what `object(...)` takes (an
-            array, or a dict of arrays). For a loss: the pair `(y_true, y_pred)`.
-        targets: for a model that `fit` trains with targets: the same for the targets; `None` if the
-            targets are part of the inputs.
-        loss: the loss that such a model is compiled with; `None` if it has its own.
-        integer_inputs: the inputs are ids, so the NaN test does not apply.
-        skip: conformance checks that do not apply, each with the reason.
+        inputs: returns the inputs of a seeded batch as an array or a dict of arrays; for a loss the
+            pair `(y_true, y_pred)`.
+        targets: returns the targets of the batch; `None` if they are part of the inputs.
+        loss: the loss that a model is compiled with; `None` if it has its own.
+        integer_inputs: whether the inputs are ids, so that the NaN test does not apply.
+        skip: the checks that do not apply, by name, each with the reason.
     """
 
     name: str

@@ -95,8 +95,8 @@ class Artifact:
 class Examples(Artifact):
     """`tf.train.Example` records: gzipped TFRecord shards in `Split-<name>/`.
 
-    Properties: `splits`, a mapping from each split's name to its number of examples. `Dead letters`
-    lie in `dead_letters.jsonl` beside the splits.
+    Properties: `splits`, a mapping from each split's name to its number of examples. Dead letters
+    are in `dead_letters.jsonl` beside the splits.
     """
 
     TYPE_NAME = "Examples"
@@ -136,7 +136,7 @@ class ExampleAnomalies(Artifact):
 
 
 class TransformGraph(Artifact):
-    """What Transform learnt from the training split: `assets/<name>.txt`, one entry a line."""
+    """What Transform learned from the training split: `assets/<name>.txt`, one entry per line."""
 
     TYPE_NAME = "TransformGraph"
 
@@ -167,7 +167,7 @@ class ModelRun(Artifact):
 
 
 class ModelEvaluation(Artifact):
-    """`evaluation.json` with metrics by slice, and `examples.jsonl` with a row an example."""
+    """`evaluation.json` with metrics by slice, and `examples.jsonl` with one row per example."""
 
     TYPE_NAME = "ModelEvaluation"
 

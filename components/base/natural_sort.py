@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 
+_DIGITS = re.compile(r"\d+")
 
-def natural_key(text: str) -> list[tuple[int, int, str]]:
-    """Returns a sort key by which `task 2` comes before `task 10`."""
-    return [
-        (0, int(part), "") if part.isdecimal() else (1, 0, part)
-        for part in re.split(r"(\d+)", text)
-        if part
-    ]
+
+def natural_key(text: str) -> str:
+    """Returns a sort key in which numbers (of up to 20 digits) compare by value."""
+    return _DIGITS.sub(lambda number: number.group().zfill(20), text)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pydantic
 
-HOW = {"changes_outputs": False}
-"""`json_schema_extra` of a parameter that says how the work is done and not what comes out."""
+if TYPE_CHECKING:
+    from pydantic.config import JsonDict
+
+HOW: JsonDict = {"changes_outputs": False}
+"""`json_schema_extra` of a parameter that changes how the work is done, but not the outputs."""
 
 
 class Parameters(pydantic.BaseModel):

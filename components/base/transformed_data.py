@@ -1,9 +1,9 @@
-"""What Trainer, Evaluator and Exporter give a method: the transformed examples and the assets."""
+"""Transformed examples with their assets: the base of the data that stages pass to methods."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .artifacts import Examples, TransformGraph
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class TransformedData:
-    """Transformed examples with the raw ones that they were made of.
+    """Transformed examples with their raw examples.
+
+    A kind of data extends it with what its examples hold: shapes, classes, batches.
 
     Args:
         transformed: output of Transform.
@@ -25,10 +27,18 @@ class TransformedData:
     transform_graph: TransformGraph
     raw: Examples | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Cached contents of files stay in the process that read them.
+        return type(self), (self.transformed, self.transform_graph, self.raw)
+
     @property
     def splits(self) -> dict[str, int]:
         """Splits with their numbers of examples."""
         return self.transformed.splits
+
+    def count(self, split: str) -> int:
+        """Returns the number of examples of a split, 0 if there is no such split."""
+        return self.splits.get(split, 0)
 
     def asset(self, name: str) -> list[str]:
         """Reads an asset's lines."""

@@ -13,11 +13,19 @@ from typing import Any
 from ..base.artifacts import Examples
 from ..base.errors import BadDataError
 from ..io import filesystem
+from . import sorted_runs
 
 
 def path(examples: Examples) -> str:
     """Returns the path of the dead letters of an artifact."""
     return examples.path(Examples.DEAD_LETTERS)
+
+
+def finish(examples: Examples) -> None:
+    """Removes the runs, and leaves an empty file where there are no dead letters."""
+    filesystem.remove_tree(examples.path(sorted_runs.RUNS))
+    if not filesystem.exists(path(examples)):
+        filesystem.open_file(path(examples), "w").close()
 
 
 def first(examples: Examples, count: int = 3) -> list[dict[str, Any]]:
@@ -37,7 +45,7 @@ def describe(rows: list[dict[str, Any]]) -> str:
 
 
 def check(component: str, examples: Examples, good: int, bad: int, max_bad_fraction: float) -> None:
-    """Raises if too large a part of the records is bad.
+    """Raises an error if too many of the records are bad.
 
     Raises:
         BadDataError: `bad / (good + bad)` is above `max_bad_fraction`.
@@ -51,6 +59,6 @@ def check(component: str, examples: Examples, good: int, bad: int, max_bad_fract
         f"{component} could not use {bad:,} of {total:,} records ({fraction:.2%}), more than "
         f"max_bad_fraction={max_bad_fraction:g} allows. The first of them:\n"
         f"{describe(first(examples))}\n"
-        f"Mend the data, or accept the loss with "
+        f"Fix the data, or accept the loss with "
         f"--set {component}.max_bad_fraction={enough:g}."
     )

@@ -1,4 +1,4 @@
-"""Beam's runner and flags: which runner a data stage runs on, and what its flags say.
+"""Beam's runner and flags for the data stages.
 
 The default runner is Beam's `FnApiRunner`, named explicitly: `DirectRunner` would first try to
 download another runner. Beam's own flags go through as they are.
@@ -49,8 +49,8 @@ def runner_and_options(beam_arguments: Sequence[str]) -> tuple[str, PipelineOpti
     from apache_beam.options.pipeline_options import StandardOptions
 
     flags = list(beam_arguments)
-    for before, argument in zip(["", *flags], flags, strict=False):
-        belongs = before.startswith("--") and "=" not in before
+    for previous, argument in zip(["", *flags], flags, strict=False):
+        belongs = previous.startswith("--") and "=" not in previous
         if not argument.startswith("--") and not belongs:
             raise ValueError(
                 f"Beam arguments must be flags such as --runner=FnApiRunner. Received: {argument!r}"
@@ -103,8 +103,3 @@ def _parsed(flags: list[str]) -> PipelineOptions:
             f"Beam must be able to read its flags: {reason}. Received: {flags}"
         ) from error
     return options
-
-
-def loses_bundle_ends(runner: str) -> bool:
-    """Whether a runner drops what a DoFn yields in `finish_bundle`, as Beam's Dask runner does."""
-    return runner == DASK_RUNNER

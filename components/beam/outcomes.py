@@ -1,13 +1,13 @@
-"""What a Beam pipeline found out, as rows that its last step writes to one file.
+"""The results of a Beam pipeline, as rows that its last step writes to one file.
 
-Every runner can return them so, also one without metrics. Imported inside `execute`, for it
-imports Beam.
+Every runner can return rows this way, even one without metrics. Imported inside `execute`, because
+it imports Beam.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -30,18 +30,12 @@ class WriteOutcomes(beam.PTransform):
             (nothing, keyed)
             | "Flatten" >> beam.Flatten()
             | "Gather" >> beam.GroupByKey()
-            | "Write" >> beam.ParDo(_WriteOutcomes(self._path))
+            | "Write" >> beam.Map(_write, self._path)
         )
 
 
-class _WriteOutcomes(beam.DoFn):
-    def __init__(self, path: str):
-        super().__init__()
-        self._path = path
-
-    def process(self, element: tuple[str, Iterable[Mapping[str, Any] | None]]) -> Iterator[Any]:
-        rows = [row for row in element[1] if row is not None]
-        rows.sort(key=lambda row: json.dumps(row, sort_keys=True))
-        with filesystem.open_file(self._path, "w") as writer:
-            json.dump(rows, writer)
-        yield len(rows)
+def _write(element: tuple[str, Iterable[Mapping[str, Any] | None]], path: str) -> None:
+    rows = [row for row in element[1] if row is not None]
+    rows.sort(key=lambda row: json.dumps(row, sort_keys=True))
+    with filesystem.open_file(path, "w") as writer:
+        json.dump(rows, writer)

@@ -1,23 +1,37 @@
-"""How far a Beam pipeline is: what its steps tell, added up while it runs."""
+"""The progress of a Beam pipeline: counts that its steps report, added up while it runs."""
 
 from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+_Example = TypeVar("_Example")
+_STEP = 1000
 
 _progress: dict[str, Callable[[int], None]] = {}
 
 
 def advance(token: str, count: int) -> None:
-    """Tells how many further examples are done; without effect in another process."""
+    """Reports further finished examples; without effect in another process."""
     progress = _progress.get(token)
     if progress is not None:
         progress(count)
 
 
+def counted(examples: Iterable[_Example], token: str) -> Iterator[_Example]:
+    """Yields examples and reports them as done, a thousand at a time."""
+    count = 0
+    for count, example in enumerate(examples, 1):
+        yield example
+        if count % _STEP == 0:
+            advance(token, _STEP)
+    advance(token, count % _STEP)
+
+
 class Progress:
-    """Adds up what `advance` tells from any thread, for as long as a pipeline runs."""
+    """Adds up what `advance` reports from any thread while a pipeline runs."""
 
     def __init__(self, show: Callable[[int], None]):
         self._show = show

@@ -6,13 +6,12 @@ import contextlib
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..base.component import ExecutionContext
 from ..base.errors import BadDataError
 from ..io import filesystem
-from .options import DEFAULT_RUNNER, load_beam, loses_bundle_ends, runner_and_options
+from .options import DASK_RUNNER, DEFAULT_RUNNER, load_beam, runner_and_options
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -24,34 +23,33 @@ _WHILE_RUNNING = re.compile(r"\s*\[while running '(?P<label>[^']*)'\]\s*")
 
 
 def run_pipeline(
-    context: ExecutionContext,
     build: Callable[[beam.Pipeline, bool, str], beam.PCollection],
-    output: str,
-    describe: Callable[[int], tuple[float | None, str]],
-) -> list[dict[str, Any]]:
+    beam_arguments: Sequence[str],
+    folder: str,
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Builds and runs one Beam pipeline and waits for its end.
 
-    What a pipeline found out comes back as rows that its last step writes to a file, so that every
-    runner can return them, also one without metrics. Beam's user counters go to `context.counters`
-    where the runner has them.
+    The pipeline returns its results as rows that its last step writes to a file, so that every
+    runner can return them, even one without metrics.
 
     Args:
-        context: the execution; `beam_arguments` holds the Beam flags.
         build: `build(pipeline, immediately, token)` adds the transforms and returns a PCollection
             of rows (dicts of JSON values). Everything that the pipeline does must lead to these
             rows: Beam's Dask runner runs only what the last transform depends on. `immediately` is
             `True` if the runner loses what is yielded at a bundle's end. `token` is what a DoFn
-            hands to `advance`.
-        output: name of the output whose folder takes the file of rows while the pipeline runs.
-        describe: turns a number of examples done into fraction and text of the progress.
+            passes to `advance` or `counted`.
+        beam_arguments: Beam flags.
+        folder: takes the file of rows while the pipeline runs; every worker can reach it.
+        progress: called with the number of examples that are done so far.
 
     Returns:
-        The rows, sorted.
+        The rows, sorted, and Beam's user counters by name where the runner has them.
 
     Raises:
         ValueError: a Beam flag is unknown.
-        BadDataError: the pipeline raised it, in whatever process.
-        KeyboardInterrupt: Ctrl-C, also where it reached a step of the pipeline.
+        BadDataError: the pipeline raised it, in any process.
+        KeyboardInterrupt: Ctrl-C, even if it interrupted a step of the pipeline.
         RuntimeError: the pipeline failed.
     """
     beam = load_beam()
@@ -59,12 +57,13 @@ def run_pipeline(
 
     from .outcomes import WriteOutcomes
 
-    runner, options = runner_and_options(context.beam_arguments)
-    path = context.outputs[output].path(_OUTCOMES)
+    runner, options = runner_and_options(beam_arguments)
+    path = filesystem.join(folder, _OUTCOMES)
     pipeline = beam.Pipeline(runner=runner, options=options)
-    with Progress(lambda done: context.progress(*describe(done))) as token:
+    with Progress(progress) as token:
         try:
-            rows = build(pipeline, loses_bundle_ends(runner), token)
+            # Beam's Dask runner drops what a DoFn yields in `finish_bundle`.
+            rows = build(pipeline, runner == DASK_RUNNER, token)
             _ = rows | "WriteOutcomes" >> WriteOutcomes(path)
             with _quiet(runner):
                 result = pipeline.run()
@@ -76,11 +75,10 @@ def run_pipeline(
                         result.client.close()
         except Exception as error:
             raise _translated(error) from error
-    context.counters.update(_user_counters(result))
     with filesystem.open_file(path) as reader:
-        found = json.load(reader)
+        outcomes = json.load(reader)
     FileSystems.delete([path])
-    return found
+    return outcomes, _user_counters(result)
 
 
 @contextlib.contextmanager
@@ -112,7 +110,7 @@ def _user_counters(result: Any) -> dict[str, int]:
 def _translated(error: Exception) -> BaseException:
     """Returns an error with the cause alone, in place of a worker's traceback in a message."""
     text = str(error)
-    labels = [found["label"] for found in _WHILE_RUNNING.finditer(text)]
+    labels = [match["label"] for match in _WHILE_RUNNING.finditer(text)]
     text = _WHILE_RUNNING.sub("", text).strip()
     name, message = type(error).__name__, text
     if "Traceback (most recent call last)" in text:

@@ -1,34 +1,28 @@
 """Sorted shards of examples and of dead letters. Imported inside `execute`: it imports Beam.
 
-Two habits of Beam's Dask runner shape this module: a consumer of one output of a DoFn receives the
-elements of all its outputs, so each DoFn ignores elements of another type; and what is yielded in
-`finish_bundle` is lost, so `PackRuns` can pack each element `immediately`.
+On Beam's Dask runner a consumer of one output of a DoFn receives the elements of all its outputs,
+so each DoFn ignores elements of another type.
 """
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
-from apache_beam.transforms.window import GlobalWindows
 
 from ..base.artifacts import Examples
 from ..io import filesystem, tfrecord
 from . import dead_letters, sorted_runs
+from .pack_runs import PackRuns
 from .progress import advance
 
 DEAD_LETTERS = "dead_letters"
 """Tag of the side output of bad records."""
 
-RUNS = ".runs"
-"""Folder of large runs in the output's folder; to be removed after the pipeline."""
-
-_PACKED_BYTES = 1 << 25
 _PROGRESS_STEP = 1000
 _RECORDS_BYTES = 4
 
@@ -42,7 +36,7 @@ class Routed(NamedTuple):
         hashed: 1 if the key chose the split, 0 if the data prescribed it.
         key: what the shard is sorted by.
         payload: the serialized example.
-        records: how many of the source's records it is made of.
+        records: number of the source's records in the example.
     """
 
     split: str
@@ -66,7 +60,7 @@ class DeadLetter(NamedTuple):
 
 
 def dead_letter(source: str, position: str, reason: str, **more: Any) -> TaggedOutput:
-    """Returns a dead letter as what a DoFn yields for it."""
+    """Returns a dead letter as the tagged output that a DoFn yields."""
     key = sorted_runs.natural_key(source) + b"\0" + sorted_runs.natural_key(position)
     row = {"source": source, "position": position, "reason": reason, **more}
     return TaggedOutput(DEAD_LETTERS, DeadLetter(key, row))
@@ -93,14 +87,12 @@ class WriteExamples(beam.PTransform):
 
     def expand(self, examples: beam.PCollection) -> beam.PCollection:
         """Packs, shuffles and writes."""
+        runs = filesystem.join(self._uri, sorted_runs.RUNS)
         return (
             examples
-            | "Pack"
-            >> beam.ParDo(
-                _PackExamples(filesystem.join(self._uri, RUNS), self._immediately, self._token)
-            )
+            | "Pack" >> beam.ParDo(_PackExamples(runs, self._immediately, self._token))
             | "GroupByShard" >> beam.GroupByKey()
-            | "WriteShard" >> beam.ParDo(_WriteShard(self._uri, self._shards))
+            | "WriteShard" >> beam.Map(_write_runs, self._uri, self._shards)
         )
 
 
@@ -115,7 +107,7 @@ class WriteDeadLetters(beam.PTransform):
     def __init__(self, examples: Examples, immediately: bool):
         super().__init__()
         self._path = dead_letters.path(examples)
-        self._folder = examples.path(RUNS)
+        self._folder = examples.path(sorted_runs.RUNS)
         self._immediately = immediately
 
     def expand(self, rows: beam.PCollection) -> beam.PCollection:
@@ -124,42 +116,11 @@ class WriteDeadLetters(beam.PTransform):
             rows
             | "Pack" >> beam.ParDo(_PackDeadLetters(self._folder, self._immediately))
             | "Gather" >> beam.GroupByKey()
-            | "Write" >> beam.ParDo(_WriteDeadLetters(self._path))
+            | "Write" >> beam.Map(_write_lines, self._path)
         )
 
 
-class _Pack(beam.DoFn):
-    """Collects pairs by shard and yields them as runs, before they become large."""
-
-    def __init__(self, folder: str, immediately: bool):
-        super().__init__()
-        self._folder = folder
-        self._immediately = immediately
-        self._pairs: dict[Any, list[sorted_runs.Pair]] = {}
-        self._size = 0
-
-    def start_bundle(self) -> None:
-        self._pairs = defaultdict(list)
-        self._size = 0
-
-    def _add(self, shard: Any, key: bytes, payload: bytes) -> Iterator[Any]:
-        self._pairs[shard].append((key, payload))
-        self._size += len(key) + len(payload)
-        if self._immediately or self._size >= _PACKED_BYTES:
-            yield from self._packed()
-
-    def finish_bundle(self) -> Iterator[Any]:
-        for run in self._packed():
-            yield GlobalWindows.windowed_value(run)
-
-    def _packed(self) -> Iterator[Any]:
-        for shard, pairs in sorted(self._pairs.items()):
-            yield shard, sorted_runs.spill(sorted_runs.pack(pairs), self._folder)
-        self._pairs.clear()
-        self._size = 0
-
-
-class _PackExamples(_Pack):
+class _PackExamples(PackRuns):
     """Gives `((split, shard), run)`."""
 
     def __init__(self, folder: str, immediately: bool, token: str):
@@ -170,68 +131,68 @@ class _PackExamples(_Pack):
     def process(self, element: Any) -> Iterator[Any]:
         if not isinstance(element, Routed):
             return
-        # The first byte tells the writer how the split was chosen, the last ones the records.
+        # The first byte of the key is `hashed`, the last ones are `records`, for the writer.
         flag = b"01"[element.hashed : element.hashed + 1]
         key = flag + element.key + element.records.to_bytes(_RECORDS_BYTES, "big")
-        yield from self._add((element.split, element.shard), key, element.payload)
+        yield from self.add((element.split, element.shard), key, element.payload)
         self._unreported += 1
         if self._unreported >= _PROGRESS_STEP:
             advance(self._token, self._unreported)
             self._unreported = 0
 
 
-class _PackDeadLetters(_Pack):
+class _PackDeadLetters(PackRuns):
     """Gives `("", run)` of JSON lines."""
 
     def process(self, element: Any) -> Iterator[Any]:
         if isinstance(element, DeadLetter):
             line = json.dumps(element.row, ensure_ascii=False, sort_keys=True)
-            yield from self._add("", element.key, line.encode("utf-8", "replace"))
+            yield from self.add("", element.key, line.encode("utf-8", "replace"))
 
 
-class _WriteShard(beam.DoFn):
-    def __init__(self, uri: str, shards: int):
-        super().__init__()
-        self._uri = uri
-        self._shards = shards
+class _Payloads:
+    """Yields the payloads of pairs and adds up the numbers in their keys.
 
-    def process(
-        self, element: tuple[tuple[str, int], Iterable[sorted_runs.Run]]
-    ) -> Iterator[dict[str, Any]]:
-        (split, shard), runs = element
-        hashed = records = 0
+    Attributes:
+        hashed: number of examples whose split was chosen by the key.
+        records: number of the source's records.
+    """
 
-        def payloads() -> Iterator[bytes]:
-            nonlocal hashed, records
-            for key, payload in sorted_runs.merge(runs):
-                hashed += key[:1] == b"1"
-                records += int.from_bytes(key[-_RECORDS_BYTES:], "big")
-                yield payload
+    def __init__(self, pairs: Iterable[sorted_runs.Pair]):
+        self.hashed = self.records = 0
+        self._pairs = pairs
 
-        count = write_shard(self._uri, split, shard, self._shards, payloads())
-        Metrics.counter("methodical", "examples").inc(count)
-        yield {
-            "split": split,
-            "shard": shard,
-            "count": count,
-            "hashed": hashed,
-            "records": records,
-        }
+    def __iter__(self) -> Iterator[bytes]:
+        for key, payload in self._pairs:
+            self.hashed += key[:1] == b"1"
+            self.records += int.from_bytes(key[-_RECORDS_BYTES:], "big")
+            yield payload
 
 
-class _WriteDeadLetters(beam.DoFn):
-    def __init__(self, path: str):
-        super().__init__()
-        self._path = path
+def _write_runs(
+    element: tuple[tuple[str, int], Iterable[sorted_runs.Run]], uri: str, shards: int
+) -> dict[str, Any]:
+    (split, shard), runs = element
+    payloads = _Payloads(sorted_runs.merge(runs))
+    count = write_shard(uri, split, shard, shards, payloads)
+    Metrics.counter("methodical", "examples").inc(count)
+    return {
+        "split": split,
+        "shard": shard,
+        "count": count,
+        "hashed": payloads.hashed,
+        "records": payloads.records,
+    }
 
-    def process(self, element: tuple[str, Iterable[sorted_runs.Run]]) -> Iterator[dict[str, Any]]:
-        count = 0
-        with filesystem.open_file(self._path, "wb") as writer:
-            for _, line in sorted_runs.merge(element[1]):
-                writer.write(line + b"\n")
-                count += 1
-        Metrics.counter("methodical", "bad_records").inc(count)
-        yield {"dead_letters": count}
+
+def _write_lines(element: tuple[str, Iterable[sorted_runs.Run]], path: str) -> dict[str, Any]:
+    count = 0
+    with filesystem.open_file(path, "wb") as writer:
+        for _, line in sorted_runs.merge(element[1]):
+            writer.write(line + b"\n")
+            count += 1
+    Metrics.counter("methodical", "bad_records").inc(count)
+    return {"dead_letters": count}
 
 
 def write_shard(uri: str, split: str, shard: int, shards: int, examples: Iterable[bytes]) -> int:

@@ -1,4 +1,4 @@
-"""Sorted, compressed runs of records: what the data stages hand to Beam's shuffle.
+"""Sorted, compressed runs of records: what the data stages pass to Beam's shuffle.
 
 Beam's local runner keeps what it shuffles in memory, and its cost is per element. So records travel
 as few fat elements: a run is a sorted list of `(key, payload)` pairs, compressed, and a large run
@@ -10,13 +10,16 @@ neither the data nor a shard need fit into memory.
 from __future__ import annotations
 
 import heapq
-import re
 import struct
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
 
+from ..base import natural_sort
 from ..io import filesystem
+
+RUNS = ".runs"
+"""Folder of large runs in an output's folder; to be removed after the pipeline."""
 
 Pair = tuple[bytes, bytes]
 """A sort key and what it sorts."""
@@ -30,7 +33,6 @@ _READ = 1 << 18
 _SPILLED = 1 << 20
 _SMALL = 1 << 18
 _COALESCED = 1 << 23
-_DIGITS = re.compile(r"\d+")
 
 
 def pack(pairs: Iterable[Pair]) -> Run:
@@ -86,8 +88,8 @@ def merge(runs: Iterable[Run]) -> Iterator[Pair]:
 
 
 def natural_key(text: str) -> bytes:
-    """Returns a sort key in which numbers compare by value: `line 9` before `line 10`."""
-    return _DIGITS.sub(lambda found: found.group().zfill(20), text).encode("utf-8", "replace")
+    """Returns the natural sort key of a text as bytes: `line 9` before `line 10`."""
+    return natural_sort.natural_key(text).encode("utf-8", "replace")
 
 
 def _needed(data: bytes, start: int) -> int:
@@ -103,7 +105,7 @@ def _blocks(blob: bytes | str) -> Iterator[bytes]:
         return
     start = 0
     while True:
-        # Opened anew for each block, for a merge may have more runs than a process may open files.
+        # Reopened for each block, because a merge may have more runs than a process may open files.
         with filesystem.open_file(blob, "rb") as reader:
             reader.seek(start)
             block = reader.read(_READ)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Any, ClassVar
 
 import pydantic
@@ -9,11 +10,9 @@ import pydantic
 from ..base.artifacts import Examples
 from ..base.component import Component, ExecutionContext
 from ..base.errors import BadDataError
-from ..base.parameters import Parameters
 from ..beam import dead_letters
 from ..beam.options import load_beam
 from ..beam.run import run_pipeline
-from ..io import filesystem
 
 SplitName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
@@ -21,10 +20,10 @@ SplitName = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9_-]+$")]
 class ExampleGen(Component):
     """Reads records and writes them as `tf.train.Example`s, in splits and shards.
 
-    A record goes to the split that the data prescribes or, where it prescribes none, to the one
-    that the SHA-256 of its key chooses, so that records with one key stay together and a rerun
-    splits alike. Within a shard examples are sorted by that hash, then by source and position: the
-    files depend on the records alone. Records that cannot be used go to the dead letters.
+    A record goes to the split that the data prescribes. If it prescribes none, the SHA-256 of the
+    record's key chooses the split, so that records with the same key stay together and every run
+    splits alike. Within a shard, examples are sorted by that hash, then by source and position, so
+    that the files depend on the records only. Unusable records go to the dead letters.
 
     Functions:
         read: `read(parameters, data_dir)` returns a Beam PTransform from the pipeline's root to a
@@ -34,7 +33,7 @@ class ExampleGen(Component):
         splits: weights of the splits by name; a key falls into a split with probability
             weight / sum of weights.
         shards: number of files of each split.
-        max_bad_fraction: largest part of bad records with which the run goes on, in [0, 1].
+        max_bad_fraction: largest tolerated fraction of bad records, in [0, 1].
     """
 
     OUTPUTS: ClassVar = {"examples": Examples}
@@ -42,7 +41,7 @@ class ExampleGen(Component):
         "read": "read(parameters, data_dir) returns a PTransform to records",
     }
 
-    class Parameters(Parameters):
+    class Parameters(Component.Parameters):
         """Parameters of ExampleGen."""
 
         splits: dict[SplitName, pydantic.PositiveInt] = pydantic.Field(
@@ -53,7 +52,7 @@ class ExampleGen(Component):
 
     @staticmethod
     def execute(context: ExecutionContext) -> None:
-        """Runs the Beam pipeline and checks what came out of it.
+        """Runs the Beam pipeline and checks its results.
 
         Raises:
             BadDataError: too many bad records, or no example in the split `train`.
@@ -82,9 +81,13 @@ class ExampleGen(Component):
             )
             return (written, bad) | "Outcomes" >> beam.Flatten()
 
-        rows = run_pipeline(
-            context, build, "examples", lambda done: (None, f"{done:,} records read")
+        rows, counters = run_pipeline(
+            build,
+            context.beam_arguments,
+            examples.uri,
+            lambda done: context.progress(None, f"{done:,} records read"),
         )
+        context.counters.update(counters)
         _finish(context, examples, rows)
 
 
@@ -99,22 +102,20 @@ def _finish(context: ExecutionContext, examples: Examples, rows: list[dict[str, 
     context.counters.update(examples=good, bad_records=bad)
     if records != good:
         context.counters.update(records=records)
-    filesystem.remove_tree(examples.path(shards.RUNS))
-    if not filesystem.exists(dead_letters.path(examples)):
-        with filesystem.open_file(dead_letters.path(examples), "w"):
-            pass
+    dead_letters.finish(examples)
 
-    found = {row["split"] for row in written}
+    names = {row["split"] for row in written}
     if any(row["hashed"] for row in written):
-        found |= parameters.splits.keys()
-    order = [name for name in parameters.splits if name in found]
-    order += sorted(found - parameters.splits.keys())
-    counts = {name: sum(row["count"] for row in written if row["split"] == name) for name in order}
-    present = {(row["split"], row["shard"]) for row in written}
-    for name in order:
-        for shard in range(parameters.shards):
-            if (name, shard) not in present:
-                shards.write_shard(examples.uri, name, shard, parameters.shards, ())
+        names |= parameters.splits.keys()
+    order = [name for name in parameters.splits if name in names]
+    order += sorted(names - parameters.splits.keys())
+    by_shard = {(row["split"], row["shard"]): row["count"] for row in written}
+    counts = dict.fromkeys(order, 0)
+    for name, shard in itertools.product(order, range(parameters.shards)):
+        if (name, shard) in by_shard:
+            counts[name] += by_shard[name, shard]
+        else:
+            shards.write_shard(examples.uri, name, shard, parameters.shards, ())
     examples.properties["splits"] = counts
 
     dead_letters.check("ExampleGen", examples, records, bad, parameters.max_bad_fraction)

@@ -20,7 +20,7 @@ _SPLIT_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class SplitByKey:
-    """Chooses split and shard by a hash of the key, alike in every process and on every day.
+    """Chooses split and shard by a hash of the key, the same in every process and run.
 
     Args:
         splits: weights by split name.

@@ -6,7 +6,6 @@ from typing import Any, ClassVar, Literal
 
 from ..base.artifacts import ExampleAnomalies, Examples, ExampleStatistics, Schema
 from ..base.component import Component, ExecutionContext, Stop
-from ..base.parameters import Parameters
 from ..beam.options import load_beam
 from ..beam.run import run_pipeline
 from ..io import filesystem
@@ -17,14 +16,14 @@ _EXAMPLES_SHOWN = 3
 class ExampleValidator(Component):
     """Writes `Split-<name>/SchemaDiff.pb`, a `tensorflow_metadata` `Anomalies`, for each split.
 
-    Found are: a feature that is missing, partly missing or new, another type, too few or too many
-    values, a string outside its domain or not UTF-8, a number outside its range, NaN, infinity.
-    Skew and drift are not checked. If there are anomalies, a second pass over the examples names
-    the first that show each of them in `examples.json`, a list of
+    Anomalies are: a feature that is missing, partly missing or new, another type, too few or too
+    many values, a string outside its domain or not UTF-8, a number outside its range, NaN and
+    infinity. Skew and drift are not checked. If there are anomalies, a second pass over the
+    examples lists the first examples of each in `examples.json`, a list of
     `{"split", "file", "index", "feature", "anomaly", "value"}`, and the run stops.
 
     Parameters:
-        on_anomalies: `"stop"` ends the run after this stage, `"warn"` only says what was found.
+        on_anomalies: `"stop"` ends the run after this stage, `"warn"` only reports the anomalies.
     """
 
     INPUTS: ClassVar = {
@@ -34,7 +33,7 @@ class ExampleValidator(Component):
     }
     OUTPUTS: ClassVar = {"anomalies": ExampleAnomalies}
 
-    class Parameters(Parameters):
+    class Parameters(Component.Parameters):
         """Parameters of ExampleValidator."""
 
         on_anomalies: Literal["stop", "warn"] = "stop"
@@ -55,23 +54,23 @@ class ExampleValidator(Component):
         findings: dict[str, list[Any]] = {}
         for split in statistics.properties["splits"]:
             folder = f"Split-{split}"
-            of_split = statistics_proto.read(statistics.path(folder, "FeatureStats.pb"))
-            findings[split] = schema_checks.check_statistics(of_split, schema)
-            proto = schema_checks.to_proto(findings[split], schema, of_split.num_examples)
+            split_statistics = statistics_proto.read(statistics.path(folder, "FeatureStats.pb"))
+            findings[split] = schema_checks.check_statistics(split_statistics, schema)
+            proto = schema_checks.to_proto(findings[split], schema, split_statistics.num_examples)
             filesystem.make_dirs(anomalies.path(folder))
             with filesystem.open_file(anomalies.path(folder, "SchemaDiff.pb"), "wb") as writer:
                 writer.write(proto.SerializeToString(deterministic=True))
-        with_anomalies = {split: found for split, found in findings.items() if found}
+        with_anomalies = {split: anomalous for split, anomalous in findings.items() if anomalous}
         rows = _name_examples(context, with_anomalies, schema) if with_anomalies else []
         anomalies.write_json("examples.json", rows)
-        counts = {split: len(found) for split, found in findings.items()}
+        counts = {split: len(anomalous) for split, anomalous in findings.items()}
         total = sum(counts.values())
         anomalies.properties.update(anomalies=total, splits=counts)
         context.counters["anomalies"] = total
         context.summary = f"{total} {'anomaly' if total == 1 else 'anomalies'}"
         if total:
             context.summary += " in " + ", ".join(
-                f"{split} {len(found)}" for split, found in with_anomalies.items()
+                f"{split} {len(anomalous)}" for split, anomalous in with_anomalies.items()
             )
         empty = [name for name, count in statistics.properties["splits"].items() if not count]
         context.summary += "".join(f"; split {name!r} is empty" for name in empty)
@@ -79,7 +78,7 @@ class ExampleValidator(Component):
             context.stop = Stop(
                 "bad_data",
                 f"ExampleValidator found {context.summary}:\n{_describe(with_anomalies, rows)}\n"
-                "The same is in examples.json of its output. Mend the data, or go on with "
+                "The same list is in examples.json of its output. Fix the data, or continue with "
                 "--set ExampleValidator.on_anomalies=warn.",
             )
 
@@ -97,31 +96,33 @@ def _name_examples(
     def build(pipeline: Any, immediately: bool, token: str) -> Any:
         return (
             pipeline
-            | "Shards" >> beam.Create(files)
-            | "Distribute" >> beam.Reshuffle()
+            | "Shards" >> beam.Create(files, reshuffle=True)
             | "FindExamples"
             >> beam.ParDo(
                 FindExamples(findings, schema.SerializeToString(), _EXAMPLES_SHOWN, token)
             )
         )
 
-    rows = run_pipeline(
-        context,
+    rows, counters = run_pipeline(
         build,
-        "anomalies",
-        lambda done: (min(1.0, done / max(total, 1)), f"{done:,} of {total:,} examples searched"),
+        context.beam_arguments,
+        context.outputs["anomalies"].uri,
+        lambda done: context.progress(
+            min(1.0, done / max(total, 1)), f"{done:,} of {total:,} examples searched"
+        ),
     )
+    context.counters.update(counters)
     rows.sort(key=lambda row: (list(findings).index(row["split"]), row["file"], row["index"]))
-    kept: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    by_anomaly: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in rows:
-        kept.setdefault((row["split"], row["feature"], row["anomaly"]), []).append(row)
-    return [row for found in kept.values() for row in found[:_EXAMPLES_SHOWN]]
+        by_anomaly.setdefault((row["split"], row["feature"], row["anomaly"]), []).append(row)
+    return [row for shown in by_anomaly.values() for row in shown[:_EXAMPLES_SHOWN]]
 
 
-def _describe(findings: dict[str, list[Any]], rows: list[dict[str, Any]]) -> str:
+def _describe(anomalies: dict[str, list[Any]], rows: list[dict[str, Any]]) -> str:
     lines = []
-    for split, found in findings.items():
-        for finding in found:
+    for split, findings in anomalies.items():
+        for finding in findings:
             lines.append(f"  {split}: {finding.feature}: {finding.short}. {finding.description}")
             lines += [
                 f"    Split-{split}/{row['file']}, example {row['index']}: {row['value']}"

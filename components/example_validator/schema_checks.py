@@ -19,6 +19,23 @@ from ..statistics_gen.statistics import is_utf8
 
 _SHOWN_VALUES = 5
 _PYTHON_TYPES = {schema_pb2.INT: int, schema_pb2.FLOAT: float, schema_pb2.BYTES: bytes}
+_OUT_OF_RANGE = "Out-of-range values"
+_SHORT = {
+    "SCHEMA_MISSING_COLUMN": "Column dropped",
+    "SCHEMA_NEW_COLUMN": "New column",
+    "FEATURE_TYPE_LOW_FRACTION_PRESENT": "Missing values",
+    "FEATURE_TYPE_LOW_NUMBER_VALUES": "Too few values",
+    "FEATURE_TYPE_HIGH_NUMBER_VALUES": "Too many values",
+    "UNEXPECTED_DATA_TYPE": "Other type",
+    "ENUM_TYPE_INVALID_UTF8": "Invalid UTF-8",
+    "ENUM_TYPE_UNEXPECTED_STRING_VALUES": "Unexpected string values",
+    "INT_TYPE_SMALL_INT": _OUT_OF_RANGE,
+    "INT_TYPE_BIG_INT": _OUT_OF_RANGE,
+    "FLOAT_TYPE_SMALL_FLOAT": _OUT_OF_RANGE,
+    "FLOAT_TYPE_BIG_FLOAT": _OUT_OF_RANGE,
+    "FLOAT_TYPE_HAS_NAN": "NaN",
+    "FLOAT_TYPE_HAS_INF": "Infinity",
+}
 _KIND_TYPES = {
     "int64_list": schema_pb2.INT,
     "float_list": schema_pb2.FLOAT,
@@ -33,14 +50,17 @@ class Finding:
     Args:
         feature: the feature's name.
         kind: name of an `AnomalyInfo.Type`.
-        short: what is wrong in two or three words.
         description: what is wrong in a sentence.
     """
 
     feature: str
     kind: str
-    short: str
     description: str
+
+    @property
+    def short(self) -> str:
+        """What is wrong in two or three words."""
+        return _SHORT[self.kind]
 
 
 def check_statistics(statistics: Any, schema: Any) -> list[Finding]:
@@ -50,29 +70,20 @@ def check_statistics(statistics: Any, schema: Any) -> list[Finding]:
     """
     if not statistics.num_examples:
         return []
-    found = {feature.path.step[0]: feature for feature in statistics.features}
+    present = {feature.path.step[0]: feature for feature in statistics.features}
     findings: list[Finding] = []
     for feature in schema.feature:
-        if feature.name in found:
-            findings += _check_feature(found[feature.name], feature, statistics.num_examples)
+        name = feature.name
+        if name in present:
+            problems = _check_feature(present[name], feature, statistics.num_examples)
+            findings += [Finding(name, kind, description) for kind, description in problems]
         elif feature.presence.min_fraction > 0:
-            findings.append(
-                Finding(
-                    feature.name,
-                    "SCHEMA_MISSING_COLUMN",
-                    "Column dropped",
-                    "The feature is in the schema, but no example has it",
-                )
-            )
+            description = "The feature is in the schema, but no example has it"
+            findings.append(Finding(name, "SCHEMA_MISSING_COLUMN", description))
     known = {feature.name for feature in schema.feature}
+    description = "The feature is in the examples, but not in the schema"
     findings += [
-        Finding(
-            name,
-            "SCHEMA_NEW_COLUMN",
-            "New column",
-            "The feature is in the examples, but not in the schema",
-        )
-        for name in sorted(found.keys() - known)
+        Finding(name, "SCHEMA_NEW_COLUMN", description) for name in sorted(present.keys() - known)
     ]
     return findings
 
@@ -127,30 +138,25 @@ def to_proto(findings: list[Finding], schema: Any, num_examples: int) -> Any:
     return anomalies
 
 
-def _check_feature(statistics: Any, feature: Any, num_examples: int) -> Iterator[Finding]:
-    def finding(kind: str, short: str, description: str) -> Finding:
-        return Finding(feature.name, kind, short, description)
-
+def _check_feature(statistics: Any, feature: Any, num_examples: int) -> Iterator[tuple[str, str]]:
+    """Yields kind and description of each anomaly."""
     common = statistics_proto.common_statistics(statistics)
     fraction = common.num_non_missing / num_examples
     if fraction < feature.presence.min_fraction:
-        yield finding(
+        yield (
             "FEATURE_TYPE_LOW_FRACTION_PRESENT",
-            "Missing values",
             f"Expected in at least {feature.presence.min_fraction:.0%} of the examples. "
             f"Received: {common.num_missing} of {num_examples} without it",
         )
     low, high = _value_count(feature)
     if common.min_num_values < low:
-        yield finding(
+        yield (
             "FEATURE_TYPE_LOW_NUMBER_VALUES",
-            "Too few values",
             f"Expected at least {low} values in an example. Received: {common.min_num_values}",
         )
     if common.max_num_values > high:
-        yield finding(
+        yield (
             "FEATURE_TYPE_HIGH_NUMBER_VALUES",
-            "Too many values",
             f"Expected at most {high} values in an example. Received: {common.max_num_values}",
         )
     if statistics_proto.custom(statistics, statistics_proto.EMPTY) or not feature.type:
@@ -158,40 +164,28 @@ def _check_feature(statistics: Any, feature: Any, num_examples: int) -> Iterator
     expected = schema_pb2.FeatureType.Name(feature.type)
     if SCHEMA_TYPES[statistics.type] != feature.type:
         received = schema_pb2.FeatureType.Name(SCHEMA_TYPES[statistics.type])
-        yield finding(
-            "UNEXPECTED_DATA_TYPE", "Other type", f"Expected {expected}. Received: {received}"
-        )
+        yield "UNEXPECTED_DATA_TYPE", f"Expected {expected}. Received: {received}"
         return
-    for kind, other in _KIND_TYPES.items():
+    for kind, feature_type in _KIND_TYPES.items():
         count = statistics_proto.custom(statistics, statistics_proto.EXAMPLES_OF + kind)
         if count:
-            yield finding(
+            yield (
                 "UNEXPECTED_DATA_TYPE",
-                "Other type",
                 f"Expected {expected} in all examples. "
-                f"Received: {schema_pb2.FeatureType.Name(other)} in {count:g} of them",
+                f"Received: {schema_pb2.FeatureType.Name(feature_type)} in {count:g} of them",
             )
-    if statistics.type in (
-        statistics_pb2.FeatureNameStatistics.STRING,
-        statistics_pb2.FeatureNameStatistics.BYTES,
-    ):
-        yield from _check_strings(statistics, feature, finding)
+    if feature.type == schema_pb2.BYTES:
+        yield from _check_strings(statistics, feature)
     else:
-        yield from _check_numbers(statistics, feature, finding)
+        yield from _check_numbers(statistics, feature)
 
 
-def _check_strings(
-    statistics: Any, feature: Any, finding: Callable[[str, str, str], Finding]
-) -> Iterator[Finding]:
+def _check_strings(statistics: Any, feature: Any) -> Iterator[tuple[str, str]]:
     is_bytes = statistics.type == statistics_pb2.FeatureNameStatistics.BYTES
     invalid = statistics.string_stats.invalid_utf8_count
     if UTF8 in feature.annotation.tag and (is_bytes or invalid):
-        yield finding(
-            "ENUM_TYPE_INVALID_UTF8",
-            "Invalid UTF-8",
-            "Expected UTF-8 text. Received: "
-            + ("mostly other bytes" if is_bytes else f"{invalid} values of other bytes"),
-        )
+        received = "mostly other bytes" if is_bytes else f"{invalid} values of other bytes"
+        yield "ENUM_TYPE_INVALID_UTF8", f"Expected UTF-8 text. Received: {received}"
     if feature.WhichOneof("domain_info") != "string_domain" or is_bytes:
         return
     domain = set(feature.string_domain.value)
@@ -200,48 +194,32 @@ def _check_strings(
     if outside:
         shown = ", ".join(repr(value) for value in list(outside)[:_SHOWN_VALUES])
         more = f" and {len(outside) - _SHOWN_VALUES} more" if len(outside) > _SHOWN_VALUES else ""
-        yield finding(
+        yield (
             "ENUM_TYPE_UNEXPECTED_STRING_VALUES",
-            "Unexpected string values",
             f"Expected one of {len(domain)} values. "
             f"Received: {shown}{more} ({sum(outside.values())} times)",
         )
 
 
-def _check_numbers(
-    statistics: Any, feature: Any, finding: Callable[[str, str, str], Finding]
-) -> Iterator[Finding]:
+def _check_numbers(statistics: Any, feature: Any) -> Iterator[tuple[str, str]]:
     numeric = statistics.num_stats
     domain = feature.WhichOneof("domain_info")
     if domain == "int_domain":
         bounds, small, big = feature.int_domain, "INT_TYPE_SMALL_INT", "INT_TYPE_BIG_INT"
     elif domain == "float_domain":
         bounds, small, big = feature.float_domain, "FLOAT_TYPE_SMALL_FLOAT", "FLOAT_TYPE_BIG_FLOAT"
-        if bounds.disallow_nan and numeric.histograms[0].num_nan:
-            yield finding(
-                "FLOAT_TYPE_HAS_NAN",
-                "NaN",
-                f"Expected no NaN. Received: {numeric.histograms[0].num_nan:g}",
-            )
+        nan = numeric.histograms[0].num_nan
+        if bounds.disallow_nan and nan:
+            yield "FLOAT_TYPE_HAS_NAN", f"Expected no NaN. Received: {nan:g}"
         infinite = statistics_proto.custom(statistics, statistics_proto.NUM_INFINITE)
         if bounds.disallow_inf and infinite:
-            yield finding(
-                "FLOAT_TYPE_HAS_INF", "Infinity", f"Expected no infinity. Received: {infinite:g}"
-            )
+            yield "FLOAT_TYPE_HAS_INF", f"Expected no infinity. Received: {infinite:g}"
     else:
         return
     if bounds.HasField("min") and numeric.min < bounds.min:
-        yield finding(
-            small,
-            "Out-of-range values",
-            f"Expected at least {bounds.min:g}. Received: {numeric.min:g}",
-        )
+        yield small, f"Expected at least {bounds.min:g}. Received: {numeric.min:g}"
     if bounds.HasField("max") and numeric.max > bounds.max:
-        yield finding(
-            big,
-            "Out-of-range values",
-            f"Expected at most {bounds.max:g}. Received: {numeric.max:g}",
-        )
+        yield big, f"Expected at most {bounds.max:g}. Received: {numeric.max:g}"
 
 
 def _value_count(feature: Any) -> tuple[int, float]:

@@ -8,12 +8,11 @@ from typing import Any
 import apache_beam as beam
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from ..beam.progress import advance
-from ..io import example_proto, tfrecord
+from ..beam.read_examples import read_examples
+from ..io import filesystem
 from .schema_checks import Finding, example_shows
 
 _SHOWN_LENGTH = 200
-_STEP = 1000
 
 
 class FindExamples(beam.DoFn):
@@ -41,17 +40,16 @@ class FindExamples(beam.DoFn):
         schema = schema_pb2.Schema.FromString(self._schema)
         features = {feature.name: feature for feature in schema.feature}
         missing = dict.fromkeys(self._findings[split], self._count)
-        for index, serialized in enumerate(tfrecord.read_records(path)):
+        for index, example in enumerate(read_examples(path, self._token)):
             if not missing:
                 return
-            example = example_proto.decode(serialized)
             for finding in list(missing):
                 values = example_shows(finding, features.get(finding.feature), example)
                 if values is None:
                     continue
                 yield {
                     "split": split,
-                    "file": path.replace("\\", "/").rpartition("/")[2],
+                    "file": filesystem.base_name(path),
                     "index": index,
                     "feature": finding.feature,
                     "anomaly": finding.kind,
@@ -60,8 +58,6 @@ class FindExamples(beam.DoFn):
                 missing[finding] -= 1
                 if not missing[finding]:
                     del missing[finding]
-            if (index + 1) % _STEP == 0:
-                advance(self._token, _STEP)
 
 
 def _shown(values: list[Any]) -> str:

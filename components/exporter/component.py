@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable, Mapping
+import io
+import json
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ..base.artifacts import Examples, Model, ModelBlessing, SavedModel, TransformGraph
 from ..base.component import Component, ExecutionContext
 from ..base.transformed_data import TransformedData
 from ..io import filesystem
-from .serving_model import ServingModel, Signature
+from .serving_model import EXTRA, SIGNATURES, ServingModel, Signature
 
 REFERENCES = "references.npz"
-SIGNATURES = "signatures.json"
 
 
 class Exporter(Component):
@@ -26,9 +25,10 @@ class Exporter(Component):
       under `assets/` and warm-up requests (of one row each) in
       `assets.extra/tf_serving_warmup_requests`;
     - `references.npz`: under `<signature>/<output>` what the trained Keras models answer; row i
-      belongs to that signature's warm-up request number i;
+      belongs to warm-up request i of that signature;
     - `signatures.json`: every signature's inputs and outputs with `dtype` and `shape` (`null` for
-      the batch and other free dimensions).
+      the batch and other free dimensions), the inputs with `help` and `file` too. The same file
+      stands in the SavedModel under `assets.extra/`: a model describes its own inputs and outputs.
 
     A signature's function is traced as it is, without AutoGraph, as Keras does it; a method that
     needs AutoGraph decorates its function with `tf.function`.
@@ -44,8 +44,10 @@ class Exporter(Component):
     OPTIONAL_INPUTS: ClassVar = frozenset({"blessing"})
     OUTPUTS: ClassVar = {"saved_model": SavedModel}
     FUNCTIONS: ClassVar = {
-        "serve": "serve(models, TransformedData, parameters) returns the ServingModel",
+        "serve": "serve(models, data, parameters) returns the ServingModel",
+        "data": "class of the kind of data, a `TransformedData`",
     }
+    OPTIONAL_FUNCTIONS: ClassVar = frozenset({"data"})
 
     @staticmethod
     def execute(context: ExecutionContext) -> None:
@@ -53,7 +55,7 @@ class Exporter(Component):
         from ..base.model_loading import load_models
 
         inputs = context.inputs
-        data = TransformedData(
+        data = context.functions.get("data", TransformedData)(
             inputs["transformed_examples"], inputs["transform_graph"], inputs["examples"]
         )
         models = load_models(inputs["model"])
@@ -61,7 +63,11 @@ class Exporter(Component):
         serving = context.functions["serve"](models, data, context.parameters)
         output = context.outputs["saved_model"]
         described = _export(serving, output.path(SavedModel.FOLDER))
-        output.write_json(SIGNATURES, described)
+        text = json.dumps(described, indent=1, ensure_ascii=False)
+        filesystem.make_dirs(output.path(SavedModel.FOLDER, EXTRA))
+        for path in (output.path(SIGNATURES), output.path(SavedModel.FOLDER, EXTRA, SIGNATURES)):
+            with filesystem.open_file(path, "w") as writer:
+                writer.write(text)
 
         context.progress(None, "writing warm-up requests")
         requests = _write_requests(serving, output, context.model_name)
@@ -118,8 +124,8 @@ def _traced(name: str, signature: Signature) -> Any:
         return {key: tf.identity(value, name=key) for key, value in outputs.items()}
 
     specs = {
-        key: tf.TensorSpec(spec.shape, spec.dtype, name=key)
-        for key, spec in signature.inputs.items()
+        key: tf.TensorSpec(entry.spec.shape, entry.spec.dtype, name=key)
+        for key, entry in signature.inputs.items()
     }
     for key, spec in specs.items():
         if spec.shape.rank is None or spec.shape.rank < 1 or spec.shape[0] is not None:
@@ -138,7 +144,10 @@ def _description(signature: Signature, function: Any) -> dict[str, Any]:
 
     (concrete,) = function._list_all_concrete_functions()
     return {
-        "inputs": {name: tensor(spec) for name, spec in signature.inputs.items()},
+        "inputs": {
+            name: {**tensor(entry.spec), "help": entry.help, "file": entry.file}
+            for name, entry in signature.inputs.items()
+        },
         "outputs": {name: tensor(spec) for name, spec in concrete.structured_outputs.items()},
     }
 
@@ -156,8 +165,8 @@ def _write_requests(serving: ServingModel, output: SavedModel, model_name: str) 
         requests = _arrays(name, signature)
         rows = min(len(next(iter(requests.values()))), most)
         for row in range(rows):
-            one = {key: value[row : row + 1] for key, value in requests.items()}
-            records.append(prediction_log.serialized_request(model_name, name, one))
+            inputs = {key: value[row : row + 1] for key, value in requests.items()}
+            records.append(prediction_log.serialized_request(model_name, name, inputs))
         for key, value in (signature.references or {}).items():
             array = np.asarray(value)
             if len(array) != len(next(iter(requests.values()))):
@@ -166,12 +175,15 @@ def _write_requests(serving: ServingModel, output: SavedModel, model_name: str) 
                     f"Received: {len(array)} rows of {key!r}"
                 )
             references[f"{name}/{key}"] = _storable(array[:rows], f"{name}/{key}")
-    folder = output.path(SavedModel.FOLDER, prediction_log.WARM_UP_FOLDER)
-    filesystem.make_dirs(folder)
-    path = filesystem.join(folder, prediction_log.WARM_UP_FILE)
-    count = prediction_log.write_requests(path, records)
-    _write_local(output.path(REFERENCES), lambda local: np.savez_compressed(local, **references))
-    return count
+    path = output.path(
+        SavedModel.FOLDER, prediction_log.WARM_UP_FOLDER, prediction_log.WARM_UP_FILE
+    )
+    prediction_log.write_requests(path, records)
+    content = io.BytesIO()
+    np.savez_compressed(content, **references)
+    with filesystem.open_file(output.path(REFERENCES), "wb") as writer:
+        writer.write(content.getvalue())
+    return len(records)
 
 
 def _arrays(name: str, signature: Signature) -> dict[str, Any]:
@@ -185,9 +197,10 @@ def _arrays(name: str, signature: Signature) -> dict[str, Any]:
             f"{', '.join(sorted(signature.requests)) or 'none'}"
         )
     arrays = {}
-    for key, spec in signature.inputs.items():
+    for key, entry in signature.inputs.items():
         # NumPy's own strings end before a NUL byte, with which a serialized example may end.
-        arrays[key] = np.asarray(signature.requests[key], dtype=spec.dtype.as_numpy_dtype)
+        dtype = entry.spec.dtype.as_numpy_dtype
+        arrays[key] = np.asarray(signature.requests[key], dtype=dtype)
     lengths = {key: len(value) for key, value in arrays.items()}
     if len(set(lengths.values())) != 1 or not min(lengths.values()):
         raise ValueError(
@@ -211,13 +224,3 @@ def _storable(array: Any, name: str) -> Any:
             f"References that are strings must not end with a NUL byte. Received: {name!r}"
         )
     return np.array(encoded, dtype=bytes).reshape(array.shape)
-
-
-def _write_local(path: str, write: Callable[[str], None]) -> None:
-    """Lets a writer that knows local files only write anywhere."""
-    if not filesystem.is_remote(path):
-        write(path)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        write(os.path.join(folder, os.path.basename(path)))
-        filesystem.copy_tree(folder, os.path.dirname(path))

@@ -1,28 +1,25 @@
-"""InfraValidator: asks the SavedModel in a clean process, as a server would."""
+"""InfraValidator: runs the SavedModel in a clean process, as a server would."""
 
 from __future__ import annotations
 
 import json
 import os
-import site
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pydantic
 
 from ..base.artifacts import InfraBlessing, SavedModel
 from ..base.component import Component, ExecutionContext, Stop
-from ..base.parameters import Parameters
 from ..io import filesystem
 
 _STDERR_LINES = 8
 
 
 class InfraValidator(Component):
-    """Checks that the exported model answers without this project, and answers right.
+    """Checks that the exported model answers correctly without this project.
 
     A fresh Python process, which cannot import this project, loads the SavedModel with TensorFlow,
     replays every warm-up request one by one and in batches of 32, and compares the answers with
@@ -41,7 +38,7 @@ class InfraValidator(Component):
     INPUTS: ClassVar = {"saved_model": SavedModel}
     OUTPUTS: ClassVar = {"blessing": InfraBlessing}
 
-    class Parameters(Parameters):
+    class Parameters(Component.Parameters):
         """The InfraValidator's own parameters.
 
         Args:
@@ -60,25 +57,25 @@ class InfraValidator(Component):
         """Validates and writes the blessing."""
         saved, blessing = context.inputs["saved_model"], context.outputs["blessing"]
         context.progress(None, "loading the model in a clean process")
-        found = _validate(saved, context.parameters)
-        found["blessed"] = not found["reasons"]
-        blessing.write_json("infra_validation.json", found)
-        blessing.properties.update(
-            blessed=found["blessed"], reasons=found["reasons"], parity=found.get("parity")
-        )
-        name = "INFRA_BLESSED" if found["blessed"] else "INFRA_NOT_BLESSED"
+        checks = _validate(saved, context.parameters)
+        reasons = checks["reasons"]
+        checks["blessed"] = blessed = not reasons
+        blessing.write_json("infra_validation.json", checks)
+        blessing.properties.update(blessed=blessed, reasons=reasons, parity=checks.get("parity"))
+        name = "INFRA_BLESSED" if blessed else "INFRA_NOT_BLESSED"
         filesystem.open_file(blessing.path(name), "w").close()
-        context.counters["requests"] = found.get("requests", 0)
-        if found["blessed"]:
+        context.counters["requests"] = checks.get("requests", 0)
+        if blessed:
             context.summary = (
-                f"parity {found['parity']:.1e}, p95 {found['latency_milliseconds']['p95']:.1f} ms, "
-                f"{found['requests']} warm-up requests"
+                f"parity {checks['parity']:.1e}, "
+                f"p95 {checks['latency_milliseconds']['p95']:.1f} ms, "
+                f"{checks['requests']} warm-up requests"
             )
         else:
-            context.summary = found["reasons"][0]
+            context.summary = reasons[0]
             context.stop = Stop(
                 "not_infra_blessed",
-                f"The exported model would not serve: {'; '.join(found['reasons'])}. See "
+                f"The exported model would not serve: {'; '.join(reasons)}. See "
                 "infra_validation.json and the method's `serve` function.",
             )
 
@@ -117,7 +114,7 @@ def _run(command: list[str], folder: str, parameters: Any) -> str | None:
         ended = subprocess.run(
             command,
             cwd=folder,
-            env=_environment(os.environ),
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -135,17 +132,11 @@ def _run(command: list[str], folder: str, parameters: Any) -> str | None:
     return f"the clean process ended with exit code {ended.returncode}: {' | '.join(lines)}"
 
 
-def _environment(environment: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in environment.items() if not name.startswith("PYTHON")}
-    return {**kept, "TF_CPP_MIN_LOG_LEVEL": "2"}
-
-
 def library_paths() -> list[str]:
     """Returns the folders of installed packages of this interpreter.
 
     The clean process gets them as they are; `.pth` files in them, which make an editable
     installation importable, are not read there.
     """
-    paths = [*site.getsitepackages(), site.getusersitepackages() if site.ENABLE_USER_SITE else ""]
-    paths += [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-    return [path for path in dict.fromkeys(paths) if path and os.path.isdir(path)]
+    paths = (path for path in sys.path if path.endswith(("site-packages", "dist-packages")))
+    return [path for path in dict.fromkeys(paths) if os.path.isdir(path)]

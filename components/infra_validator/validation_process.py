@@ -1,6 +1,6 @@
 """The program of InfraValidator's clean process: loads a SavedModel as a server would.
 
-Run as `python -I -S infra_validation_process.py request.json`, without site packages and without
+Run as `python -I -S validation_process.py request.json`, without site packages and without
 this project; it puts the folders of installed packages on the path itself. It imports nothing of
 the project, and loads the warm-up requests' proto by the path of its file.
 """
@@ -26,7 +26,7 @@ _PARENT_SECONDS = 1.0
 
 
 class Blocker(importlib.abc.MetaPathFinder):
-    """Makes packages unknown, also installed ones.
+    """Hides packages, even installed ones.
 
     Args:
         packages: names of top-level packages.
@@ -42,7 +42,7 @@ class Blocker(importlib.abc.MetaPathFinder):
 
 
 def main(arguments: str) -> None:
-    """Validates as the request says and writes the result.
+    """Validates what the request describes and writes the result.
 
     Args:
         arguments: path of the request, a JSON file.
@@ -58,7 +58,7 @@ def main(arguments: str) -> None:
 
 
 def validate(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Makes all checks and returns what they found, with `reasons` not to bless."""
+    """Runs all checks and returns their results, with the `reasons` not to bless."""
     reasons: list[str] = []
     importable = [name for name in request["forbidden"] if _importable(name)]
     if importable:
@@ -78,14 +78,13 @@ def validate(request: Mapping[str, Any]) -> dict[str, Any]:
     except (OSError, ValueError, tf.errors.OpError) as error:
         reasons.append(f"saved_model.pb cannot be read: {_line(error)}")
         return result
-    operations = sorted({node.op for node in _nodes(graph)})
-    result["operations"] = len(operations)
-    python = sorted(PYTHON_OPERATIONS.intersection(operations))
+    result["operations"] = len({node.op for node in _nodes(graph)})
+    python = [node for node in _nodes(graph) if node.op in PYTHON_OPERATIONS]
     if python:
-        where = sorted({node.name for node in _nodes(graph) if node.op in PYTHON_OPERATIONS})
+        names = sorted({node.name for node in python})
         reasons.append(
-            f"the graph calls Python, which no server can: {', '.join(python)} "
-            f"(nodes {', '.join(where[:3])})"
+            "the graph calls Python, which no server can: "
+            f"{', '.join(sorted({node.op for node in python}))} (nodes {', '.join(names[:3])})"
         )
     reasons.extend(_paths(graph))
     if python:
@@ -95,7 +94,7 @@ def validate(request: Mapping[str, Any]) -> dict[str, Any]:
     began = time.perf_counter()
     try:
         model = tf.saved_model.load(folder)
-    except Exception as error:  # A server would refuse it whatever the class of the error.
+    except Exception as error:  # A server would refuse it, whatever the class of the error.
         reasons.append(f"the model cannot be loaded: {_line(error)}")
         return result
     result["load_seconds"] = round(time.perf_counter() - began, 3)
@@ -110,18 +109,18 @@ def _replay(request: Mapping[str, Any], model: Any, result: dict[str, Any]) -> N
     reasons = result["reasons"]
     log = _module_at(request["prediction_log"])
     path = "/".join([request["saved_model"].rstrip("/"), log.WARM_UP_FOLDER, log.WARM_UP_FILE])
-    requests: dict[str, list[dict[str, Any]]] = {name: [] for name in model.signatures}
     try:
-        for name, inputs in log.read_requests(path):
-            if name not in requests:
-                reasons.append(f"a warm-up request names the unknown signature {name!r}")
-                return
-            requests[name].append(inputs)
+        replayed = list(log.read_requests(path))
     except tf.errors.OpError as error:
         reasons.append(f"the warm-up requests cannot be read: {_line(error)}")
         return
-    count = sum(len(each) for each in requests.values())
-    result["requests"] = count
+    requests: dict[str, list[dict[str, Any]]] = {name: [] for name in model.signatures}
+    for name, inputs in replayed:
+        if name not in requests:
+            reasons.append(f"a warm-up request names the unknown signature {name!r}")
+            return
+        requests[name].append(inputs)
+    result["requests"] = count = len(replayed)
     if count > log.MOST_WARM_UP_REQUESTS:
         reasons.append(
             f"there are {count} warm-up requests; TensorFlow Serving takes at most "
@@ -138,20 +137,24 @@ def _replay(request: Mapping[str, Any], model: Any, result: dict[str, Any]) -> N
 
     result["signatures"] = {}
     result["parity"] = 0.0
-    for name, each in requests.items():
-        if not each:
+    for name, signature_requests in requests.items():
+        if not signature_requests:
             reasons.append(f"the signature {name!r} has no warm-up request")
             continue
         expected = {
-            key.partition("/")[2]: value
+            key.removeprefix(f"{name}/"): value
             for key, value in references.items()
-            if key.partition("/")[0] == name
+            if key.startswith(f"{name}/")
         }
-        checked = {"requests": len(each), "compared": sorted(expected), "differences": {}}
+        checked: dict[str, Any] = {
+            "requests": len(signature_requests),
+            "compared": sorted(expected),
+            "differences": {},
+        }
         result["signatures"][name] = checked
         for size in BATCH_SIZES:
             try:
-                answers = _answers(model.signatures[name], each, size)
+                answers = _answers(model.signatures[name], signature_requests, size)
             except Exception as error:  # Any failure to answer is one that a client would see.
                 reasons.append(
                     f"{name!r} fails on a warm-up request at batch size {size}: {_line(error)}"
@@ -165,8 +168,8 @@ def _replay(request: Mapping[str, Any], model: Any, result: dict[str, Any]) -> N
                     reasons.append(f"{name!r} at batch size {size}: output {key!r} {problem}")
             checked["differences"][str(size)] = worst
             result["parity"] = max(result["parity"], worst)
-    measured = "serving_default" if requests.get("serving_default") else None
-    if measured and not reasons:
+    if not reasons:
+        measured = "serving_default"
         result["latency_milliseconds"] = {
             "signature": measured,
             **_latency(model.signatures[measured], requests[measured], request["latency_requests"]),
@@ -211,27 +214,24 @@ def compare(answer: Any, reference: Any, tolerance: float) -> tuple[float, str |
         return 0.0, "is missing"
     if answer.shape != reference.shape:
         return 0.0, f"has shape {answer.shape} instead of {reference.shape}"
-    if reference.dtype.kind == "S" or answer.dtype.kind == "O":
-        given = [bytes(entry) for entry in answer.ravel()]
-        wanted = [bytes(entry) for entry in reference.ravel()]
-        wrong = [index for index, entry in enumerate(given) if entry != wanted[index]]
-        if wrong:
-            return 0.0, (
-                f"differs in {len(wrong)} of {len(given)} values, the first "
-                f"{given[wrong[0]]!r} instead of {wanted[wrong[0]]!r}"
-            )
-        return 0.0, None
-    if not (_is_float(answer) or _is_float(reference)):
-        wrong_count = int(np.count_nonzero(answer != reference))
-        problem = f"differs in {wrong_count} of {answer.size} values" if wrong_count else None
-        return 0.0, problem
+    kinds = {answer.dtype.kind, reference.dtype.kind}
+    # bfloat16 and its like are of kind "V".
+    if kinds & set("SO") or not kinds & set("fcV"):
+        received, expected = answer.astype(object).ravel(), reference.astype(object).ravel()
+        wrong = np.flatnonzero(received != expected)
+        if not wrong.size:
+            return 0.0, None
+        return 0.0, (
+            f"differs in {wrong.size} of {answer.size} values, the first "
+            f"{received[wrong[0]]!r} instead of {expected[wrong[0]]!r}"
+        )
     if not answer.size:
         return 0.0, None
     left, right = answer.astype(np.float64), reference.astype(np.float64)
     same = (left == right) | (np.isnan(left) & np.isnan(right))
     with np.errstate(invalid="ignore"):
         differences = np.where(same, 0.0, np.abs(left - right) / np.maximum(1.0, np.abs(right)))
-    # A number beside one that is none, or beside an infinite one, is as wrong as can be.
+    # A number compared with NaN or infinity has the largest possible difference.
     differences = np.where(np.isfinite(differences), differences, sys.float_info.max)
     worst = float(differences.max())
     if worst > tolerance:
@@ -239,19 +239,14 @@ def compare(answer: Any, reference: Any, tolerance: float) -> tuple[float, str |
     return worst, None
 
 
-def _is_float(array: Any) -> bool:
-    # bfloat16 and its like are of kind "V".
-    return array.dtype.kind in "fcV"
-
-
 def _latency(function: Any, requests: Sequence[Mapping[str, Any]], count: int) -> dict[str, Any]:
     import numpy as np
 
     times = []
     for index in range(count):
-        one = [requests[index % len(requests)]]
+        request = requests[index % len(requests)]
         began = time.perf_counter()
-        _call(function, one)
+        _call(function, [request])
         times.append((time.perf_counter() - began) * 1e3)
     return {
         "p50": round(float(np.percentile(times, 50)), 3),
@@ -315,6 +310,8 @@ def _importable(name: str) -> bool:
 
 def _module_at(path: str) -> Any:
     spec = importlib.util.spec_from_file_location("prediction_log", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"A module must be a Python file. Received: {path}")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

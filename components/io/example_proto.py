@@ -15,62 +15,47 @@ from typing import Any
 
 from .records import BadRecordError, Features
 
-_KINDS = (("bytes_list", "BytesList"), ("float_list", "FloatList"), ("int64_list", "Int64List"))
+_DESCRIPTOR = """
+name: "methodical/example.proto" package: "tensorflow" syntax: "proto3"
+message_type {
+  name: "BytesList" field { name: "value" number: 1 label: LABEL_REPEATED type: TYPE_BYTES }
+}
+message_type {
+  name: "FloatList" field { name: "value" number: 1 label: LABEL_REPEATED type: TYPE_FLOAT }
+}
+message_type {
+  name: "Int64List" field { name: "value" number: 1 label: LABEL_REPEATED type: TYPE_INT64 }
+}
+message_type {
+  name: "Feature" oneof_decl { name: "kind" }
+  field { name: "bytes_list" number: 1 type_name: ".tensorflow.BytesList" oneof_index: 0 }
+  field { name: "float_list" number: 2 type_name: ".tensorflow.FloatList" oneof_index: 0 }
+  field { name: "int64_list" number: 3 type_name: ".tensorflow.Int64List" oneof_index: 0 }
+}
+message_type {
+  name: "Features"
+  field {
+    name: "feature" number: 1 label: LABEL_REPEATED type_name: ".tensorflow.Features.FeatureEntry"
+  }
+  nested_type {
+    name: "FeatureEntry" options { map_entry: true }
+    field { name: "key" number: 1 label: LABEL_OPTIONAL type: TYPE_STRING }
+    field { name: "value" number: 2 label: LABEL_OPTIONAL type_name: ".tensorflow.Feature" }
+  }
+}
+message_type {
+  name: "Example" field { name: "features" number: 1 type_name: ".tensorflow.Features" }
+}
+"""
 
 
 @functools.cache
 def example_class() -> Any:
     """Returns the message class of `tensorflow.Example`."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
-    field_type = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name="methodical/example.proto", package="tensorflow", syntax="proto3"
-    )
-
-    def add_field(message: Any, name: str, number: int, kind: Any, **keywords: Any) -> None:
-        keywords.setdefault("label", field_type.LABEL_OPTIONAL)
-        message.field.add(name=name, number=number, type=kind, **keywords)
-
-    for name, kind in (
-        ("BytesList", field_type.TYPE_BYTES),
-        ("FloatList", field_type.TYPE_FLOAT),
-        ("Int64List", field_type.TYPE_INT64),
-    ):
-        message = file.message_type.add(name=name)
-        add_field(message, "value", 1, kind, label=field_type.LABEL_REPEATED)
-
-    feature = file.message_type.add(name="Feature")
-    feature.oneof_decl.add(name="kind")
-    for number, (name, kind) in enumerate(_KINDS, 1):
-        add_field(
-            feature,
-            name,
-            number,
-            field_type.TYPE_MESSAGE,
-            type_name=f".tensorflow.{kind}",
-            oneof_index=0,
-        )
-
-    features = file.message_type.add(name="Features")
-    entry = features.nested_type.add(name="FeatureEntry")
-    entry.options.map_entry = True
-    add_field(entry, "key", 1, field_type.TYPE_STRING)
-    add_field(entry, "value", 2, field_type.TYPE_MESSAGE, type_name=".tensorflow.Feature")
-    add_field(
-        features,
-        "feature",
-        1,
-        field_type.TYPE_MESSAGE,
-        type_name=".tensorflow.Features.FeatureEntry",
-        label=field_type.LABEL_REPEATED,
-    )
-
-    example = file.message_type.add(name="Example")
-    add_field(example, "features", 1, field_type.TYPE_MESSAGE, type_name=".tensorflow.Features")
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
+    pool.Add(text_format.Parse(_DESCRIPTOR, descriptor_pb2.FileDescriptorProto()))
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("tensorflow.Example"))
 
 
@@ -128,12 +113,12 @@ def decode(serialized: bytes) -> dict[str, list[Any]]:
         raise ValueError(
             f"Bytes must be a serialized tf.train.Example ({error}). Received: {serialized[:40]!r}"
         ) from error
-    found = {}
+    features = {}
     for name in sorted(table):
         feature = table[name]
         kind = feature.WhichOneof("kind")
-        found[name] = list(getattr(feature, kind).value) if kind else []
-    return found
+        features[name] = list(getattr(feature, kind).value) if kind else []
+    return features
 
 
 def _as_list(name: str, values: Any) -> list[Any]:

@@ -32,6 +32,11 @@ def join(path: str, *names: str) -> str:
     return os.path.join(path, *names)
 
 
+def base_name(path: str) -> str:
+    """Returns the last part of a path."""
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
 def open_file(path: str, mode: str = "r") -> IO[Any]:
     """Opens a file; text is UTF-8 with Unix line ends."""
     if is_remote(path):
@@ -47,7 +52,7 @@ def exists(path: str) -> bool:
 
 
 def make_dirs(path: str) -> None:
-    """Makes a folder and its parents, if they are missing."""
+    """Creates a folder and its parents, if they are missing."""
     if is_remote(path):
         _gfile().makedirs(path)
     else:
@@ -55,7 +60,7 @@ def make_dirs(path: str) -> None:
 
 
 def list_dir(path: str) -> list[str]:
-    """Returns the sorted names in a folder; a folder that is missing is empty."""
+    """Returns the sorted names in a folder; a missing folder is empty."""
     if is_remote(path):
         names = _gfile().listdir(path) if _gfile().exists(path) else []
         return sorted(name.rstrip("/") for name in names)
@@ -65,15 +70,15 @@ def list_dir(path: str) -> list[str]:
 def walk(path: str) -> Iterator[str]:
     """Yields the files below a folder, relative to it with `/`, sorted."""
     walker = _gfile().walk(path) if is_remote(path) else os.walk(path)
-    found = []
+    paths: list[str] = []
     for folder, _, names in walker:
         below = folder[len(path) :].strip("/").replace(os.sep, "/")
-        found.extend(f"{below}/{name}" if below else name for name in names)
-    yield from sorted(found)
+        paths.extend(f"{below}/{name}" if below else name for name in names)
+    yield from sorted(paths)
 
 
 def remove_tree(path: str) -> None:
-    """Removes a folder and all below it; a missing one is fine."""
+    """Removes a folder and everything in it, if it exists."""
     if is_remote(path):
         if _gfile().exists(path):
             _gfile().rmtree(path)
@@ -89,13 +94,17 @@ def rename(source: str, target: str) -> None:
         os.rename(source, target)
 
 
+def copy_file(source: str, target: str) -> None:
+    """Copies a file and creates the folder of the target."""
+    make_dirs(os.path.dirname(target))
+    with open_file(source, "rb") as reader, open_file(target, "wb") as writer:
+        shutil.copyfileobj(reader, writer, _BLOCK)
+
+
 def copy_tree(source: str, target: str) -> None:
     """Copies all files below a folder into another folder."""
     for name in walk(source):
-        into = join(target, name)
-        make_dirs(os.path.dirname(into))
-        with open_file(join(source, name), "rb") as reader, open_file(into, "wb") as writer:
-            shutil.copyfileobj(reader, writer, _BLOCK)
+        copy_file(join(source, name), join(target, name))
 
 
 def size(path: str) -> int:

@@ -1,4 +1,4 @@
-"""What the data stages pass along: records of features, and records that cannot be used."""
+"""What the data stages exchange: records of features, and unusable records."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Record:
     Args:
         key: examples with the same key fall into the same split.
         features: the example. An empty list is a feature with no value; 0, 0.0 and "" are values.
-        split: the split that the data itself prescribes, or `""`: then the key is hashed.
-        source: where it comes from, for messages: a file name or the name of a simulator.
+        split: the split that the data prescribes, or `""` to choose it by a hash of the key.
+        source: origin for messages: a file name or the name of a simulator.
         position: where in the source, for example `line 12`.
-        records: how many of the source's records the example is made of; the share of bad records
-            is counted in these.
+        records: number of the source's records in the example; the fraction of bad records is
+            counted in these.
     """
 
     key: str
@@ -34,7 +34,7 @@ class Record:
 
 @dataclasses.dataclass(frozen=True)
 class BadRecord:
-    """A record that cannot be used: it goes to the dead letters.
+    """An unusable record, which goes to the dead letters.
 
     Args:
         source: file name or simulator.
@@ -49,3 +49,8 @@ class BadRecord:
 
 class BadRecordError(ValueError):
     """A method's transform cannot use an example; the message is the reason."""
+
+
+def to_text(value: bytes | str) -> str:
+    """Returns a feature's text, which Beam passes as bytes, and JSON and tests as `str`."""
+    return value.decode() if isinstance(value, bytes) else value

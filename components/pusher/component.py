@@ -17,9 +17,6 @@ from ..base.artifacts import Artifact, InfraBlessing, ModelBlessing, PushedModel
 from ..base.component import Component, ExecutionContext
 from ..io import filesystem
 from . import versions
-from .versions import current_version, roll_back
-
-__all__ = ["Pusher", "checksums", "combined", "current_version", "publish", "roll_back"]
 
 _GRAPH = "saved_model.pb"
 
@@ -28,10 +25,10 @@ class Pusher(Component):
     """Copies the SavedModel to `<serving folder>/<model>/<version>/`.
 
     Only a model that Evaluator and InfraValidator blessed is pushed. Its version is one more than
-    the largest that there is. On a local file system the copy is made beside the versions and
-    renamed, so that a server sees a whole model or none; on an object store `saved_model.pb`, the
-    file by which a server knows a model, is written last. A version is never overwritten, also not
-    if two push at once. A push ends a roll-back: the new version is the one to serve.
+    the largest version. On a local file system the copy is made next to the versions and renamed,
+    so that a server sees a whole model or none; on an object store `saved_model.pb`, by which a
+    server recognizes a model, is written last. A version is never overwritten, not even if two
+    processes push at once. A push ends a rollback: the new version is served.
 
     `receipt.json` has `model`, `version`, `destination` (relative to the serving folder),
     `sha256` (of the files' names and checksums), `files` (checksums by name), `source` (which
@@ -52,12 +49,11 @@ class Pusher(Component):
         Raises:
             ValueError: the model is not blessed.
         """
-        for name in ("blessing", "infra_blessing"):
-            if context.inputs[name].properties.get("blessed") is not True:
+        for blessing in (context.inputs["blessing"], context.inputs["infra_blessing"]):
+            if blessing.properties.get("blessed") is not True:
                 raise ValueError(
                     "Only a model that Evaluator and InfraValidator blessed is pushed. Received: "
-                    f"{context.inputs[name].TYPE_NAME} with "
-                    f"{context.inputs[name].properties or 'no properties'}"
+                    f"{blessing.TYPE_NAME} with {blessing.properties or 'no properties'}"
                 )
         saved, output = context.inputs["saved_model"], context.outputs["pushed_model"]
         folder = saved.path(SavedModel.FOLDER)
@@ -110,10 +106,10 @@ def publish(folder: str, serving_dir: str, model_name: str) -> int:
     models = filesystem.join(serving_dir, model_name)
     filesystem.make_dirs(models)
     if filesystem.is_remote(models):
-        version = _next_version(serving_dir, model_name)
+        version = versions.next_version(serving_dir, model_name)
         target = filesystem.join(models, str(version))
         for name in sorted(filesystem.walk(folder), key=lambda name: (name == _GRAPH, name)):
-            _copy(filesystem.join(folder, name), filesystem.join(target, name))
+            filesystem.copy_file(filesystem.join(folder, name), filesystem.join(target, name))
         return version
     _clean(models)
     staging = os.path.join(
@@ -122,7 +118,7 @@ def publish(folder: str, serving_dir: str, model_name: str) -> int:
     try:
         filesystem.copy_tree(folder, staging)
         while True:
-            version = _next_version(serving_dir, model_name)
+            version = versions.next_version(serving_dir, model_name)
             try:
                 os.rename(staging, os.path.join(models, str(version)))
             except OSError as error:
@@ -133,17 +129,6 @@ def publish(folder: str, serving_dir: str, model_name: str) -> int:
                 return version
     finally:
         filesystem.remove_tree(staging)
-
-
-def _next_version(serving_dir: str, model_name: str) -> int:
-    return max(versions.versions(serving_dir, model_name), default=0) + 1
-
-
-def _copy(source: str, target: str) -> None:
-    filesystem.make_dirs(target.rpartition("/")[0])
-    with filesystem.open_file(source, "rb") as reader, filesystem.open_file(target, "wb") as writer:
-        while block := reader.read(1 << 20):
-            writer.write(block)
 
 
 def _clean(models: str) -> None:

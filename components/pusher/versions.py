@@ -27,6 +27,11 @@ def versions(serving_dir: str, model_name: str) -> list[int]:
     return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
 
 
+def next_version(serving_dir: str, model_name: str) -> int:
+    """Returns the version of the next push: one more than the largest."""
+    return max(versions(serving_dir, model_name), default=0) + 1
+
+
 def current_version(serving_dir: str, model_name: str) -> int | None:
     """Returns the version that is served: the pinned one, else the largest, `None` without any."""
     known = versions(serving_dir, model_name)
@@ -54,13 +59,13 @@ def roll_back(serving_dir: str, model_name: str, version: int | None = None) -> 
     served = current_version(serving_dir, model_name)
     text = ", ".join(map(str, known)) or "none"
     if version is None:
-        before = [number for number in known if served is not None and number < served]
-        if not before:
+        earlier = [number for number in known if served is not None and number < served]
+        if not earlier:
             raise ValueError(
                 f"There must be a version of {model_name!r} before the served one to roll back to. "
                 f"Received: served version {served} of {text}"
             )
-        version = before[-1]
+        version = earlier[-1]
     elif version not in known:
         raise ValueError(
             f"The version of {model_name!r} must be one that was pushed: {text}. "
@@ -77,8 +82,8 @@ def pins(serving_dir: str) -> dict[str, int]:
         return {}
     with filesystem.open_file(path) as reader:
         text = re.sub(r"#.*", "", reader.read())
-    found = {name: _PINNED.search(rest) for name, rest in _MODEL.findall(text)}
-    return {name: int(match.group(1)) for name, match in found.items() if match}
+    policies = {name: _PINNED.search(rest) for name, rest in _MODEL.findall(text)}
+    return {name: int(match.group(1)) for name, match in policies.items() if match}
 
 
 def write_config(serving_dir: str, changes: Mapping[str, int | None]) -> None:

@@ -9,7 +9,6 @@ import pydantic
 from ..base.artifacts import ExampleStatistics, Schema
 from ..base.component import Component, ExecutionContext
 from ..base.errors import BadDataError
-from ..base.parameters import Parameters
 from ..io import filesystem
 
 
@@ -27,7 +26,7 @@ class SchemaGen(Component):
     INPUTS: ClassVar = {"statistics": ExampleStatistics}
     OUTPUTS: ClassVar = {"schema": Schema}
 
-    class Parameters(Parameters):
+    class Parameters(Component.Parameters):
         """Parameters of SchemaGen."""
 
         infer_feature_shape: bool = True

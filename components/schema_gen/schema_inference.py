@@ -43,13 +43,16 @@ SCHEMA_TYPES = {
 
 
 def infer(
-    train: Any, others: list[Any], infer_feature_shape: bool = True, max_domain_size: int = 100
+    train: Any,
+    other_splits: list[Any],
+    infer_feature_shape: bool = True,
+    max_domain_size: int = 100,
 ) -> Any:
     """Infers a schema.
 
     Args:
         train: `DatasetFeatureStatistics` of the training split.
-        others: those of the other splits, which only tell identifiers from categories.
+        other_splits: those of the other splits, used only to tell identifiers from categories.
         infer_feature_shape: whether shapes are fixed.
         max_domain_size: largest number of values of a domain.
 
@@ -69,7 +72,10 @@ def infer(
             continue
         feature.type = SCHEMA_TYPES[statistics.type]
         elsewhere = [
-            found for other in others for found in other.features if found.path.step[0] == name
+            same_feature
+            for split in other_splits
+            for same_feature in split.features
+            if same_feature.path.step[0] == name
         ]
         if statistics.type == _Statistics.INT:
             _infer_int_domain(feature, statistics, elsewhere, max_domain_size)
@@ -100,9 +106,9 @@ def _is_closed(statistics: Any, elsewhere: list[Any], max_domain_size: int) -> b
         return False
     if min(counts.values()) < _LEAST_SEEN or sum(counts.values()) < _MEAN_SEEN * len(counts):
         return False
-    seen = [statistics_proto.value_counts(other) for other in elsewhere]
-    seen = [found for found in seen if sum(found.values()) >= _MEAN_SEEN]
-    return not seen or any(found.keys() & counts.keys() for found in seen)
+    seen = [statistics_proto.value_counts(feature) for feature in elsewhere]
+    seen = [values for values in seen if sum(values.values()) >= _MEAN_SEEN]
+    return not seen or any(values.keys() & counts.keys() for values in seen)
 
 
 def _infer_int_domain(
@@ -118,7 +124,9 @@ def _infer_int_domain(
         feature.int_domain.max = high
         return
     quantiles = next(
-        found for found in numeric.histograms if found.type == statistics_pb2.Histogram.QUANTILES
+        histogram
+        for histogram in numeric.histograms
+        if histogram.type == statistics_pb2.Histogram.QUANTILES
     ).buckets
     tenth, ninth = quantiles[0].high_value, quantiles[-1].low_value
     spread = _HEAVY_TAIL * (ninth - tenth)

@@ -37,23 +37,22 @@ class StatisticsGen(Component):
         def build(pipeline: Any, immediately: bool, token: str) -> Any:
             return (
                 pipeline
-                | "Shards" >> beam.Create(files)
-                | "Distribute" >> beam.Reshuffle()
-                | "Summarize" >> beam.ParDo(transforms.SummarizeShard(token))
-                | "Merge" >> beam.CombinePerKey(transforms.MergeStatistics())
-                | "Write" >> beam.ParDo(transforms.WriteStatistics(statistics.uri))
+                | "Shards" >> beam.Create(files, reshuffle=True)
+                | "Summarize" >> beam.Map(transforms.summarize_shard, token)
+                | "Merge" >> beam.CombinePerKey(transforms.merged)
+                | "Write" >> beam.Map(transforms.write_statistics, statistics.uri)
             )
 
-        rows = run_pipeline(
-            context,
+        rows, counters = run_pipeline(
             build,
-            "statistics",
-            lambda done: (done / max(total, 1), f"{done:,} of {total:,} examples"),
+            context.beam_arguments,
+            statistics.uri,
+            lambda done: context.progress(done / max(total, 1), f"{done:,} of {total:,} examples"),
         )
         counts = {row["split"]: row["examples"] for row in rows}
         statistics.properties["splits"] = {split: counts[split] for split in examples.splits}
         features = max(row["features"] for row in rows)
-        context.counters.update(examples=sum(counts.values()), features=features)
+        context.counters.update(counters, examples=sum(counts.values()), features=features)
         context.summary = (
             f"{sum(counts.values()):,} examples, {features} feature{'' if features == 1 else 's'}"
         )

@@ -1,6 +1,6 @@
 """Mergeable summaries of bounded size: quantiles, and counts of distinct values.
 
-Both are exact while they are small and say so when they no longer are.
+Both are exact while they are small, and report when they no longer are.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class QuantileSketch:
             self._put(0, values[start : start + self._size])
 
     def merge(self, other: QuantileSketch) -> None:
-        """Adds all that another sketch of the same size has seen."""
+        """Adds the values of another sketch of the same size."""
         for level, values in enumerate(other._levels):
             self._put(level, values)
 
@@ -47,7 +47,7 @@ class QuantileSketch:
         """Returns sorted values and their weights; the weights add up to the number seen."""
         values = np.concatenate(self._levels)
         weights = np.concatenate(
-            [np.full(len(kept), 1 << level) for level, kept in enumerate(self._levels)]
+            [np.full(len(buffer), 1 << level) for level, buffer in enumerate(self._levels)]
         )
         order = np.argsort(values, kind="stable")
         return values[order], weights[order]
@@ -61,35 +61,35 @@ class QuantileSketch:
         if not len(values):
             return []
         ends = np.cumsum(weights)
-        found = []
+        quantiles = []
         for fraction in fractions:
             rank = fraction * ends[-1]
             low = min(np.searchsorted(ends, rank, side="left"), len(values) - 1)
             high = min(np.searchsorted(ends, rank, side="right"), len(values) - 1)
-            found.append(float(values[low] + (values[high] - values[low]) / 2))
-        return found
+            quantiles.append(float(values[low] + (values[high] - values[low]) / 2))
+        return quantiles
 
     def _put(self, level: int, values: np.ndarray) -> None:
         while len(self._levels) <= level:
             self._levels.append(np.empty(0))
-        kept = np.concatenate([self._levels[level], values])
-        if len(kept) < self._size:
-            self._levels[level] = kept
+        buffer = np.concatenate([self._levels[level], values])
+        if len(buffer) < self._size:
+            self._levels[level] = buffer
             return
-        kept = np.sort(kept, kind="stable")
-        even = len(kept) - len(kept) % 2
+        buffer = np.sort(buffer, kind="stable")
+        even = len(buffer) - len(buffer) % 2
         # Taking odd and even places in turn keeps the errors of the halvings from adding up.
         offset = self._halvings % 2
         self._halvings += 1
-        self._levels[level] = kept[even:]
-        self._put(level + 1, kept[offset:even:2])
+        self._levels[level] = buffer[even:]
+        self._put(level + 1, buffer[offset:even:2])
 
 
 class ValueCounts:
     """Counts of distinct hashable values, in bounded memory.
 
     Exact while there are at most `capacity` distinct values. Beyond that the counts are those of
-    Misra and Gries 1982 (each at most `total / capacity` too small, frequent values surely kept),
+    Misra and Gries 1982 (each at most `total / capacity` too small, with all frequent values kept),
     and the number of distinct values is estimated from the smallest hashes (Bar-Yossef et al.
     2002), with a standard error of `1 / sqrt(4096)`.
 
@@ -127,7 +127,7 @@ class ValueCounts:
         self._prune()
 
     def merge(self, other: ValueCounts) -> None:
-        """Adds all that another summary of the same capacity has seen."""
+        """Adds the values of another summary of the same capacity."""
         if self._hashes is not None or other._hashes is not None:
             self._see(self.counts if self._hashes is None else ())
             if other._hashes is None:

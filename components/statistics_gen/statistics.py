@@ -1,11 +1,12 @@
 """Mergeable statistics of examples, in bounded memory.
 
-Parts of a split are summarised apart and then joined; `statistics_proto` writes the result.
+Parts of a split are summarized separately and then joined; `statistics_proto` writes the result.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -62,7 +63,7 @@ class Moments:
         return finite
 
     def merge(self, other: Moments) -> None:
-        """Adds all that another has seen."""
+        """Adds the statistics of another part."""
         self.nan += other.nan
         self.infinite += other.infinite
         self.zeros += other.zeros
@@ -92,7 +93,7 @@ class Numbers:
         self.quantiles.add(self.moments.add(np.array(values, dtype=np.float64)))
 
     def merge(self, other: Numbers) -> None:
-        """Adds all that another has seen."""
+        """Adds the statistics of another part."""
         self.moments.merge(other.moments)
         self.quantiles.merge(other.quantiles)
 
@@ -103,7 +104,7 @@ class Strings:
     Attributes:
         count: number of strings; `total_bytes`, `least_bytes` and `most_bytes` are their lengths.
         invalid_utf8: number of strings that are not UTF-8.
-        counts: by value; a value of more than 256 bytes, an image say, is a `Digest`.
+        counts: by value; a value of more than 256 bytes, such as an image, is a `Digest`.
     """
 
     def __init__(self) -> None:
@@ -116,7 +117,7 @@ class Strings:
 
     def add(self, values: list[bytes]) -> None:
         """Adds byte strings."""
-        kept: Counter[bytes] = Counter()
+        counts: Counter[bytes] = Counter()
         for value, count in Counter(values).items():
             length = len(value)
             self.count += count
@@ -125,11 +126,11 @@ class Strings:
             self.most_bytes = max(self.most_bytes, length)
             if not is_utf8(value):
                 self.invalid_utf8 += count
-            kept[Digest.of(value) if length > _LONG_VALUE else value] += count
-        self.counts.add(kept)
+            counts[Digest.of(value) if length > _LONG_VALUE else value] += count
+        self.counts.add(counts)
 
     def merge(self, other: Strings) -> None:
-        """Adds all that another has seen."""
+        """Adds the statistics of another part."""
         self.count += other.count
         self.total_bytes += other.total_bytes
         self.least_bytes = min(self.least_bytes, other.least_bytes)
@@ -139,7 +140,7 @@ class Strings:
 
 
 class Digest(bytes):
-    """What stands for a long value: it counts as distinct, but it cannot be shown."""
+    """A placeholder for a long value, which is counted but cannot be shown."""
 
     @classmethod
     def of(cls, value: bytes) -> Digest:
@@ -148,7 +149,7 @@ class Digest(bytes):
 
 
 class FeatureAccumulator:
-    """What is known of one feature of a split.
+    """Statistics of one feature of a split.
 
     Attributes:
         present: number of examples that have the feature, be it without a value.
@@ -193,7 +194,7 @@ class FeatureAccumulator:
             self.strings.add(strings)
 
     def merge(self, other: FeatureAccumulator) -> None:
-        """Adds all that another has seen."""
+        """Adds the statistics of another part."""
         self.present += other.present
         self.of_kind.update(other.of_kind)
         self.values += other.values
@@ -219,17 +220,12 @@ class SplitAccumulator:
 
     def add(self, examples: Iterable[bytes]) -> None:
         """Adds serialized `tf.train.Example`s."""
-        batch = []
-        for example in examples:
-            batch.append(example)
-            if len(batch) == _BATCH:
-                self._add_batch(batch)
-                batch = []
-        if batch:
+        rest = iter(examples)
+        while batch := list(itertools.islice(rest, _BATCH)):
             self._add_batch(batch)
 
     def merge(self, other: SplitAccumulator) -> None:
-        """Adds all that another has seen."""
+        """Adds the statistics of another part."""
         self.num_examples += other.num_examples
         for name, feature in other.features.items():
             self.features.setdefault(name, FeatureAccumulator()).merge(feature)
@@ -242,11 +238,11 @@ class SplitAccumulator:
         for serialized in batch:
             for name, feature in parse(serialized).features.feature.items():
                 kind = feature.WhichOneof("kind")
-                found = getattr(feature, kind).value if kind else ()
-                lengths[name].append(len(found))
+                numbers = getattr(feature, kind).value if kind else ()
+                lengths[name].append(len(numbers))
                 if kind:
                     kinds[name][kind] += 1
-                    values[name][kind].extend(found)
+                    values[name][kind].extend(numbers)
         self.num_examples += len(batch)
         for name in sorted(lengths):
             feature = self.features.setdefault(name, FeatureAccumulator())

@@ -81,9 +81,9 @@ def feature_statistics(name: str, feature: FeatureAccumulator, num_examples: int
     common.avg_num_values = feature.values / feature.present
     common.tot_num_values = feature.values
     _fill_quantiles(common.num_values_histogram, feature.lengths)
-    for other in KINDS:
-        if other != kind and feature.of_kind[other]:
-            _add_custom(proto, EXAMPLES_OF + other, feature.of_kind[other])
+    for other_kind in KINDS:
+        if other_kind != kind and feature.of_kind[other_kind]:
+            _add_custom(proto, EXAMPLES_OF + other_kind, feature.of_kind[other_kind])
     if not feature.values:
         _add_custom(proto, EMPTY, 1)
     return proto
@@ -91,15 +91,15 @@ def feature_statistics(name: str, feature: FeatureAccumulator, num_examples: int
 
 def custom(proto: Any, name: str) -> float:
     """Returns a number among the custom statistics of a feature, 0 where it is not there."""
-    return next((found.num for found in proto.custom_stats if found.name == name), 0.0)
+    return next((statistic.num for statistic in proto.custom_stats if statistic.name == name), 0.0)
 
 
 def value_counts(proto: Any) -> dict[str, int]:
     """Returns the counts of the (at most 1,000 most frequent) values of a feature, as text."""
     histogram = proto.string_stats.rank_histogram
-    for found in proto.custom_stats:
-        if found.name == VALUE_COUNTS:
-            histogram = found.rank_histogram
+    for statistic in proto.custom_stats:
+        if statistic.name == VALUE_COUNTS:
+            histogram = statistic.rank_histogram
     return {bucket.label: int(bucket.sample_count) for bucket in histogram.buckets}
 
 
@@ -162,8 +162,8 @@ def _fill_bytes(proto: Any, feature: FeatureAccumulator) -> Any:
 
 
 def _ranked(counts: ValueCounts) -> list[tuple[str, int]]:
-    labelled = ((_label(value), count) for value, count in counts.counts.items())
-    return sorted(labelled, key=lambda item: (-item[1], item[0]))[:RANKED_VALUES]
+    labels = ((_label(value), count) for value, count in counts.counts.items())
+    return sorted(labels, key=lambda item: (-item[1], item[0]))[:RANKED_VALUES]
 
 
 def _label(value: Any) -> str:

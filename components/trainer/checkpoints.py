@@ -1,4 +1,4 @@
-"""Checkpoints of a fit: whole or not there, and with all that a later epoch depends on."""
+"""Checkpoints of a fit: complete or absent, with everything a later epoch depends on."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _RESULT = "fit.json"
 class Checkpoints:
     """The checkpoints of one fit.
 
-    Keras' `BackupAndRestore` saves and restores weights, optimizer and epoch. It writes over its
-    only files, so that a kill at that moment leaves weights of one epoch beside the number of
-    another; and it leaves out the seed generators (dropout). So each backup here is a new folder
+    Keras' `BackupAndRestore` saves and restores weights, optimizer and epoch. It overwrites
+    its only files, so that a kill at that moment leaves the weights of one epoch with the number of
+    another; and it omits the seed generators (dropout). So each backup here is a new folder
     `epoch-<n>/`, published by one rename, with the seed generators' state, the best epoch's weights
     and the logs in it. On object stores, which have no rename, the file `state.json` comes last.
 
     Args:
-        folder: string. Where the fit's checkpoints lie.
+        folder: string. The folder of the fit's checkpoints.
     """
 
     def __init__(self, folder: str):
@@ -57,7 +57,7 @@ class Checkpoints:
     ) -> None:
         """Writes a checkpoint after an epoch and removes the ones before."""
         name = f"epoch-{state['epoch']:08d}"
-        before = [other for other in self._names() if other != name]
+        earlier = [checkpoint for checkpoint in self._names() if checkpoint != name]
         with self._publishing(name, _STATE, state) as folder:
             backup = keras.callbacks.BackupAndRestore(os.path.join(folder, _BACKUP))
             backup.set_model(model)
@@ -70,11 +70,11 @@ class Checkpoints:
             model.set_weights(best_weights)
             model.save_weights(os.path.join(folder, _BEST))
             model.set_weights(current)
-        for other in before:
-            filesystem.remove_tree(filesystem.join(self.folder, other))
+        for checkpoint in earlier:
+            filesystem.remove_tree(filesystem.join(self.folder, checkpoint))
 
     def restore(self, model: keras.Model, state: dict[str, Any]) -> None:
-        """Puts a model and its `fit` where they were when the checkpoint was kept."""
+        """Restores a model and its `fit` to the state of the checkpoint."""
         with self._local(state["name"]) as folder:
             backup = keras.callbacks.BackupAndRestore(os.path.join(folder, _BACKUP))
             backup.set_model(model)
@@ -92,16 +92,16 @@ class Checkpoints:
         return [np.array(weight) for weight in model.get_weights()]
 
     def finish(self, model: keras.Model, name: str, result: dict[str, Any]) -> dict[str, Any]:
-        """Keeps the trained model and its result; the checkpoints are no longer needed."""
+        """Saves the trained model and its result, and removes the checkpoints."""
         with self._publishing(DONE, _RESULT, result) as folder:
             os.mkdir(os.path.join(folder, MODELS))
             model.save(os.path.join(folder, MODELS, f"{name}.keras"))
-        for other in self._names():
-            filesystem.remove_tree(filesystem.join(self.folder, other))
+        for checkpoint in self._names():
+            filesystem.remove_tree(filesystem.join(self.folder, checkpoint))
         return result
 
     def finished(self) -> dict[str, Any] | None:
-        """Returns what `finish` was given, if it was called before."""
+        """Returns the result that `finish` saved, or `None`."""
         path = filesystem.join(self.folder, DONE, _RESULT)
         if not filesystem.exists(path):
             return None
@@ -141,5 +141,5 @@ class Checkpoints:
 
 
 def _seed_variables(model: keras.Model) -> list[keras.Variable]:
-    # `weights` leaves out the seed generators, and so does everything that Keras saves.
+    # `weights` and everything that Keras saves omit the seed generators.
     return [variable for variable in model.variables if variable.name == "seed_generator_state"]

@@ -1,8 +1,7 @@
-"""Trainer: runs the method's Keras fits, goes on after a kill, and keeps each fit's best epoch."""
+"""Trainer: runs the method's Keras fits, resumes after a kill, keeps each fit's best epoch."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -11,13 +10,10 @@ import pydantic
 
 from ..base.artifacts import Examples, Model, ModelRun, TransformGraph
 from ..base.component import Component, ExecutionContext
-from ..base.parameters import HOW, Parameters
+from ..base.parameters import HOW
 from ..base.transformed_data import TransformedData
 from ..io import filesystem
 from .fit import DONE, MODELS, Fit
-
-FIGURES = "figures.json"
-"""Where `model_run` has the figures of a `TrainingSummary`, in their order."""
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
@@ -25,38 +21,35 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 class Trainer(Component):
     """Trains every `Fit` that the method returns and keeps its best epoch.
 
-    A kill loses nothing but the epochs since the last checkpoint: weights, optimizer, seed
-    generators, the order of the data, callbacks and logs go on where they were, so that the end is
-    the same as without the kill. A fit that was finished before is not trained again.
+    A kill loses only the epochs since the last checkpoint: weights, optimizer, seed generators, the
+    order of the data, callbacks and logs resume where they were, so that the result is the same as
+    without the kill. A finished fit is not trained again.
 
-    Fits are independent of each other: each has its own seed, made of `seed` and the fit's name,
-    so that neither their order nor the number of worker processes changes a result. (TensorFlow
-    may sum large tensors in another order when a process has another number of threads, which can
-    change the last bits.)
+    Fits are independent of each other: each has its own seed, derived from `seed` and the fit's
+    name, so that neither their order nor the number of worker processes changes a result. (With
+    another number of threads, TensorFlow may sum large tensors in another order, which can change
+    the last bits.)
 
-    Outputs: `model` with one `.keras` file a fit; its properties are `parameters`, `fits` (names),
+    Outputs: `model` has one `.keras` file per fit and the properties `parameters`, `fits` (names),
     `best` (by fit: `epoch` from 1, `value`, `monitor`, `mode`), `epochs_run`, `seconds` and
-    `parameter_count` (each by fit). `model_run` with `<fit>/epochs.csv` and `<fit>/epochs.jsonl`;
-    where the method has `summarize_training`, also `figures.json` (pairs of title and SVG text),
-    and the tables as property `tables` (`title`, `columns`, `rows`).
+    `parameter_count` (each by fit). `model_run` with `<fit>/epochs.csv` and `<fit>/epochs.jsonl`.
     """
 
     INPUTS: ClassVar = {"examples": Examples, "transform_graph": TransformGraph}
     OUTPUTS: ClassVar = {"model": Model, "model_run": ModelRun}
     FUNCTIONS: ClassVar = {
         "fits": "fits(parameters, TransformedData) returns the fits to train",
-        "summarize_training": "summarize_training(parameters, logs) returns a TrainingSummary",
+        "data": "class of the kind of data, a `TransformedData`",
     }
-    OPTIONAL_FUNCTIONS: ClassVar = frozenset({"summarize_training"})
+    OPTIONAL_FUNCTIONS: ClassVar = frozenset({"data"})
 
-    class Parameters(Parameters):
+    class Parameters(Component.Parameters):
         """The Trainer's own parameters.
 
         Args:
-            seed: from it and a fit's name comes the seed of the fit's weights, data order and
-                dropout.
-            workers: processes that train fits side by side, each with its share of the cores.
-            checkpoint_seconds: least time between two checkpoints of a fit, in seconds; 0 keeps
+            seed: a fit's weights, data order and dropout depend on it and on the fit's name.
+            workers: number of processes that train fits in parallel and share the cores.
+            checkpoint_seconds: minimum time between two checkpoints of a fit, in seconds; 0 writes
                 one after every epoch.
         """
 
@@ -68,7 +61,8 @@ class Trainer(Component):
     def execute(context: ExecutionContext) -> None:
         """Trains the fits and writes models and logs."""
         parameters = context.parameters
-        data = TransformedData(context.inputs["examples"], context.inputs["transform_graph"])
+        kind = context.functions.get("data", TransformedData)
+        data = kind(context.inputs["examples"], context.inputs["transform_graph"])
         fits = checked_fits(context.functions["fits"](parameters, data))
         model, model_run = context.outputs["model"], context.outputs["model_run"]
         settings = {
@@ -101,7 +95,6 @@ class Trainer(Component):
             trained = filesystem.join(context.checkpoint_dir, fit.name, DONE, MODELS)
             filesystem.copy_tree(trained, model.path("Format-Keras"))
         _describe(context, fits, results)
-        _summarize(context, fits)
 
 
 def checked_fits(fits: Sequence[Fit]) -> list[Fit]:
@@ -137,28 +130,6 @@ def checked_fits(fits: Sequence[Fit]) -> list[Fit]:
                 f"A fit's mode must be 'min' or 'max'. Received: {fit.mode!r} for {fit.name!r}"
             )
     return fits
-
-
-def _summarize(context: ExecutionContext, fits: Sequence[Fit]) -> None:
-    """Writes the method's own tables and figures about the training, if it has any."""
-    summarize = context.functions.get("summarize_training")
-    if summarize is None:
-        return
-    model_run = context.outputs["model_run"]
-    logs = {}
-    for fit in fits:
-        with filesystem.open_file(model_run.path(fit.name, "epochs.jsonl")) as reader:
-            logs[fit.name] = [json.loads(line) for line in reader]
-    summary = summarize(context.parameters, logs)
-    model_run.write_json(FIGURES, [list(figure) for figure in summary.figures.items()])
-    model_run.properties["tables"] = [
-        {
-            "title": table.title,
-            "columns": list(table.columns),
-            "rows": [list(row) for row in table.rows],
-        }
-        for table in summary.tables
-    ]
 
 
 class _Overall:

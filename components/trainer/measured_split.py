@@ -9,10 +9,10 @@ import tensorflow as tf
 
 
 class MeasuredSplit(keras.callbacks.Callback):
-    """Evaluates the model at the end of each epoch and logs what it finds as `<prefix>_<metric>`.
+    """Evaluates the model at the end of each epoch and logs the metrics as `<prefix>_<metric>`.
 
-    For curves over training, such as the test accuracy by step in a paper's figure. What is logged
-    chooses no epoch; a fit's `monitor` does.
+    For curves over training, such as the test accuracy by step in a paper's figure. These logs do
+    not choose the best epoch; a fit's `monitor` does.
 
     Args:
         prefix: string. What the names of the logs begin with, for instance `test`.
@@ -26,8 +26,8 @@ class MeasuredSplit(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds the measures to the logs."""
-        # After a kill the Trainer tells of the epochs that are done, with what was measured then.
+        # After a kill the Trainer replays the finished epochs with their logs.
         if logs is None or f"{self.prefix}_loss" in logs:
             return
-        found = self.model.evaluate(self.data, verbose=0, return_dict=True)
-        logs.update({f"{self.prefix}_{name}": value for name, value in found.items()})
+        measures = self.model.evaluate(self.data, verbose=0, return_dict=True)
+        logs.update({f"{self.prefix}_{name}": value for name, value in measures.items()})

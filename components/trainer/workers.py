@@ -31,7 +31,7 @@ def run_fits(
 
     A worker calls `fits` itself, so that only names and results travel; `fits` must be a function
     of a module. Workers are new processes (`spawn`): TensorFlow does not survive a fork. They end
-    with this process, also when it is killed.
+    with this process, even if it is killed.
 
     Args:
         names: the fits to train, in the order in which they are started.
@@ -46,8 +46,8 @@ def run_fits(
         Results of `run_fit` by name.
 
     Raises:
-        RuntimeError: a worker died; what it trained goes on from its checkpoint next time.
-        Exception: whatever a fit raised.
+        RuntimeError: a worker died; the next run resumes from its checkpoint.
+        Exception: any error that a fit raised.
     """
     context = multiprocessing.get_context("spawn")
     threads = max(1, _cores() // workers)
@@ -65,7 +65,8 @@ def run_fits(
             training[ours] = (process, name)
             ours.send(name)
         while len(results) < len(names):
-            for connection in multiprocessing.connection.wait(list(training)):
+            ready: list[Any] = multiprocessing.connection.wait(list(training))
+            for connection in ready:
                 process, name = training[connection]
                 try:
                     kind, *values = connection.recv()
@@ -73,7 +74,7 @@ def run_fits(
                     process.join()
                     raise RuntimeError(
                         f"A training process died while it trained {name!r}; if memory was short, "
-                        "lower the Trainer's `workers`. The next run goes on from the last "
+                        "lower the Trainer's `workers`. The next run resumes from the last "
                         f"checkpoint. Received: exit code {process.exitcode}"
                     ) from None
                 if kind == "progress":
@@ -155,5 +156,6 @@ def _sendable(error: Exception) -> Exception:
 
 
 def _end_with_parent() -> None:
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    if parent := multiprocessing.parent_process():
+        multiprocessing.connection.wait([parent.sentinel])
     os._exit(1)

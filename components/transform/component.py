@@ -9,20 +9,18 @@ import pydantic
 from ..base.artifacts import ExampleAnomalies, Examples, Schema, TransformGraph
 from ..base.component import Component, ExecutionContext
 from ..base.errors import BadDataError
-from ..base.parameters import Parameters
 from ..beam import dead_letters
 from ..beam.options import load_beam
 from ..beam.run import run_pipeline
-from ..io import filesystem
 
 _SHOWN_LINES, _SHOWN_TEXT = 3, 24
 
 
 class Transform(Component):
-    """Analyses the training split and transforms the examples of all splits, in one pipeline.
+    """Analyzes the training split and transforms the examples of all splits, in one pipeline.
 
     What the analysis learns (vocabularies, for example) are assets: lists of lines, written to
-    `assets/<name>.txt` and handed to the transform. Each shard becomes a shard of the same name in
+    `assets/<name>.txt` and passed to the transform. Each shard becomes a shard of the same name in
     the same order, without the examples that the transform cannot use: those are dead letters,
     with split, file and index.
 
@@ -32,10 +30,10 @@ class Transform(Component):
             each name once.
         transform: `transform(parameters, assets)` returns a callable from an example's features to
             the transformed ones, which raises `BadRecordError` for an example it cannot use. It is
-            built once a worker. `assets` maps names to lists of lines.
+            built once per worker. `assets` maps names to lists of lines.
 
     Parameters:
-        max_bad_fraction: largest part of dropped examples with which the run goes on, in [0, 1].
+        max_bad_fraction: largest tolerated fraction of dropped examples, in [0, 1].
     """
 
     INPUTS: ClassVar = {"examples": Examples, "schema": Schema, "anomalies": ExampleAnomalies}
@@ -46,20 +44,20 @@ class Transform(Component):
         "transform": "transform(parameters, assets) returns a callable on features",
     }
 
-    class Parameters(Parameters):
+    class Parameters(Component.Parameters):
         """Parameters of Transform."""
 
         max_bad_fraction: float = pydantic.Field(0.01, ge=0, le=1)
 
     @staticmethod
     def execute(context: ExecutionContext) -> None:
-        """Runs the Beam pipeline and checks what came out of it.
+        """Runs the Beam pipeline and checks its results.
 
         Raises:
             BadDataError: the training split is empty, or too many examples were dropped.
         """
         beam = load_beam()
-        from ..beam import shards
+        from ..beam import read_examples, shards
         from . import transforms
 
         parameters = context.parameters
@@ -78,18 +76,15 @@ class Transform(Component):
         def build(pipeline: Any, immediately: bool, token: str) -> Any:
             assets = (
                 pipeline
-                | "TrainShards" >> beam.Create(examples.files("train"))
-                | "DistributeTrain" >> beam.Reshuffle()
-                | "ReadTrain" >> beam.ParDo(transforms.ReadExamples(token))
+                | "ReadTrain" >> read_examples.ReadExamples(examples.files("train"), token)
                 | "Analyze" >> context.functions["analyze"](parameters)
                 | "GroupByAsset" >> beam.GroupByKey()
-                | "CheckAsset" >> beam.ParDo(transforms.CheckAsset())
+                | "CheckAsset" >> beam.Map(transforms.checked_asset)
             )
-            written_assets = assets | "WriteAsset" >> beam.ParDo(transforms.WriteAsset(graph.uri))
+            written_assets = assets | "WriteAsset" >> beam.Map(transforms.write_asset, graph.uri)
             outputs = (
                 pipeline
-                | "Shards" >> beam.Create(files)
-                | "Distribute" >> beam.Reshuffle()
+                | "Shards" >> beam.Create(files, reshuffle=True)
                 | "TransformShard"
                 >> beam.ParDo(
                     transforms.TransformShard(
@@ -104,18 +99,19 @@ class Transform(Component):
             )
             return (written_assets, counts, bad) | "Outcomes" >> beam.Flatten()
 
-        rows = run_pipeline(
-            context,
+        rows, counters = run_pipeline(
             build,
-            "transformed_examples",
-            lambda done: (min(1.0, done / total), f"{done:,} of {total:,} examples read"),
+            context.beam_arguments,
+            transformed.uri,
+            lambda done: context.progress(
+                min(1.0, done / total), f"{done:,} of {total:,} examples read"
+            ),
         )
+        context.counters.update(counters)
         _finish(context, rows)
 
 
 def _finish(context: ExecutionContext, rows: list[dict[str, Any]]) -> None:
-    from ..beam import shards
-
     graph = context.outputs["transform_graph"]
     transformed = context.outputs["transformed_examples"]
     splits = dict.fromkeys(context.inputs["examples"].splits, 0)
@@ -126,10 +122,7 @@ def _finish(context: ExecutionContext, rows: list[dict[str, Any]]) -> None:
     good = sum(splits.values())
     bad = sum(row.get("dead_letters", 0) for row in rows)
     context.counters.update(examples=good, bad_records=bad)
-    filesystem.remove_tree(transformed.path(shards.RUNS))
-    if not filesystem.exists(dead_letters.path(transformed)):
-        with filesystem.open_file(dead_letters.path(transformed), "w"):
-            pass
+    dead_letters.finish(transformed)
     graph.properties["assets"] = assets
     transformed.properties["splits"] = splits
 
@@ -139,12 +132,12 @@ def _finish(context: ExecutionContext, rows: list[dict[str, Any]]) -> None:
             "Transform must keep at least one example of the split 'train'. "
             f"Received: {splits} after the transform"
         )
-    learnt = ", ".join(_learnt(graph, name, lines) for name, lines in sorted(assets.items()))
-    context.summary = f"{learnt or 'no assets'}; {good:,} examples, {bad:,} bad"
+    learned = ", ".join(_learned(graph, name, lines) for name, lines in sorted(assets.items()))
+    context.summary = f"{learned or 'no assets'}; {good:,} examples, {bad:,} bad"
 
 
-def _learnt(graph: TransformGraph, name: str, lines: int) -> str:
-    """Returns an asset for the screen: its number of lines, or of a few short ones these."""
+def _learned(graph: TransformGraph, name: str, lines: int) -> str:
+    """Returns an asset for the screen: a few short lines themselves, or else their number."""
     few = graph.asset(name) if lines <= _SHOWN_LINES else []
     text = " ".join(few)
     return f"{name} {text}" if few and len(text) <= _SHOWN_TEXT else f"{name} {lines:,}"

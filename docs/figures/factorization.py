@@ -12,8 +12,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-from methodical.models.factorization import NMF
-from methodical.models.factorization.updates import truncated_svd
+from methodical.models.factorization import NMF, truncated_svd
 
 RATINGS = np.array([[5.0, 4.0, 1.0], [4.0, 5.0, 1.0], [2.0, 1.0, 5.0]])
 CUSTOMERS = ["Anna", "Ben", "Carla"]

@@ -1,13 +1,15 @@
 """Percentiles and drift of activations over training."""
 
 import difflib
-import numbers
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import tree
 
 from .. import backend
+from ..checks import is_integer
 
 STEP = "percentiles/step"
 
@@ -20,19 +22,19 @@ class ActivationPercentiles(keras.callbacks.Callback):
     covariate shift. One fixed batch `inputs` is measured in inference mode, by weights and moving
     averages as they are: when training begins, after each epoch, and, with `every_steps`, within.
 
-    Of each layer it records, under names that begin with its name,
+    For each layer it records
 
     - `{layer}/p15`, `{layer}/p50`, `{layer}/p85`: the percentiles, linearly interpolated;
     - `{layer}/mean` and `{layer}/variance` (biased);
     - `{layer}/mean_drift`: `|mean_t − mean_{t−1}| / √variance_{t−1}`;
     - `{layer}/variance_drift`: `ln(variance_t / variance_{t−1})`;
 
-    where `t − 1` is the measurement before. A drift is NaN where a variance is 0 and in the first
-    measurement, which has none before it.
+    where `t − 1` is the previous measurement. A drift is NaN if a variance is 0, and in the first
+    measurement.
 
-    After each epoch it writes these, and `percentiles/step`, into Keras's `logs`, where history,
-    loggers and the callbacks behind it find them. When a Trainer tells it of epochs that were done
-    before an interruption, with logs that hold its names, it takes the values from there.
+    After each epoch it adds them, and `percentiles/step`, to Keras's `logs`, and so to the history,
+    to loggers and to later callbacks. When a training resumes after an interruption, and replays
+    the logs of completed epochs, the values are taken from these logs.
 
     Example:
 
@@ -57,32 +59,31 @@ class ActivationPercentiles(keras.callbacks.Callback):
         side: `"input"` or `"output"`: which side of the layers to measure.
         unit: int, the unit or channel (index of the last axis) to measure; `None`: all together.
         percentiles: numbers in [0, 100].
-        every_steps: int, measure also after every so many training steps; `None`: only after each
-            epoch.
-        prefix: what the names begin with, before the layer's, so that two of these callbacks can
-            watch one layer.
+        every_steps: int, the number of training steps between additional measurements; `None`:
+            only after each epoch.
+        prefix: string put before the names, so that two such callbacks can watch the same layer.
 
     Attributes:
-        history: a list of dicts, one a measurement, of the last or current `fit`: `step` (training
-            steps so far), `epoch` (from 1; 0 at the start), and the values by their names.
+        history: a list of dicts, one per measurement of the last or current `fit`: `step`
+            (training steps so far), `epoch` (from 1; 0 at the start), and the values by name.
 
     Raises:
         ValueError: an argument is out of its range. When training begins: the model has no graph
-            of layers (it is neither functional nor a built `Sequential`), or lacks a layer or the
-            unit, or calls the layer more than once, or gives it several tensors. When an epoch
-            ends: the logs hold one of the names already.
+            of layers (it is neither functional nor a built `Sequential`), lacks a layer or the
+            unit, calls a layer more than once, or passes it several tensors. When an epoch ends:
+            the logs already contain one of the names.
     """
 
     def __init__(
         self,
-        inputs,
-        layers,
-        side="input",
-        unit=None,
-        percentiles=(15, 50, 85),
-        every_steps=None,
-        prefix="",
-    ):
+        inputs: Any,
+        layers: str | Sequence[str],
+        side: str = "input",
+        unit: int | None = None,
+        percentiles: float | Sequence[float] = (15, 50, 85),
+        every_steps: int | None = None,
+        prefix: str = "",
+    ) -> None:
         super().__init__()
         if side not in ("input", "output"):
             raise ValueError(f'`side` must be "input" or "output". Received: side={side!r}')
@@ -92,7 +93,7 @@ class ActivationPercentiles(keras.callbacks.Callback):
             raise ValueError(
                 f"`percentiles` must be in [0, 100]. Received: percentiles={percentiles}"
             )
-        if unit is not None and not isinstance(unit, numbers.Integral):
+        if unit is not None and not is_integer(unit):
             raise ValueError(
                 f"`unit` must be an integer, or `None` for all units. Received: unit={unit!r}"
             )
@@ -106,7 +107,7 @@ class ActivationPercentiles(keras.callbacks.Callback):
         self.layers = [name for name in named if isinstance(name, str)]
         if len(self.layers) < len(named) or len(set(self.layers)) < len(named):
             raise ValueError(
-                "`layers` must be names of layers, such as `layer.name`, each once. "
+                "`layers` must be names of layers, such as `layer.name`, each given once. "
                 f"Received: layers={layers!r}"
             )
         if not self.layers:
@@ -116,30 +117,30 @@ class ActivationPercentiles(keras.callbacks.Callback):
         self.percentiles = tuple(percentiles)
         self.every_steps = every_steps
         self.prefix = prefix
-        self.history = []
-        self._probe = None
+        self.history: list[dict[str, Any]] = []
+        self._probe: Any = None
         self._epoch = self._step = self._epoch_began = 0
 
-    def on_train_begin(self, logs=None):
-        """Measures the start."""
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Measures before the first step."""
         self._probe = _probe(self.model, self.layers, self.side)
         self.history = []
         self._epoch = self._step = self._epoch_began = 0
         self._record(0, self._measure())
 
-    def on_epoch_begin(self, epoch, logs=None):
-        """Notes where the epoch begins."""
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stores the step at which the epoch begins."""
         self._epoch = epoch + 1
         self._epoch_began = self._step
 
-    def on_train_batch_end(self, batch, logs=None):
-        """Measures, where `every_steps` says so."""
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Measures every `every_steps` steps."""
         before, self._step = self._step, self._epoch_began + batch + 1
         if self.every_steps and self._step // self.every_steps > before // self.every_steps:
             self._record(self._step, self._measure())
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Measures, and writes into the logs; or takes from the logs of an epoch done before."""
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Measures and extends the logs, or reads the logs of an epoch completed earlier."""
         logs = {} if logs is None else logs
         names = [name for name in self.history[0] if name not in ("step", "epoch")]
         present = [name for name in names if name in logs]
@@ -150,7 +151,7 @@ class ActivationPercentiles(keras.callbacks.Callback):
             return
         if present:
             raise ValueError(
-                "The names of the values must be new in the logs: give this callback a `prefix`. "
+                "The logs must not contain the names of the values: give this callback a `prefix`. "
                 f"Received: {', '.join(present)} in the logs already"
             )
         if self.history[-1]["step"] != self._step:
@@ -158,7 +159,7 @@ class ActivationPercentiles(keras.callbacks.Callback):
         logs.update({name: self.history[-1][name] for name in names})
         logs[STEP] = self._step
 
-    def as_arrays(self):
+    def as_arrays(self) -> dict[str, np.ndarray]:
         """Returns the columns of `history` by name, each an array over the measurements."""
         rows = self.history
         return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else ())}
@@ -167,7 +168,7 @@ class ActivationPercentiles(keras.callbacks.Callback):
         self.history.append({"step": step, "epoch": self._epoch, **values})
 
     def _measure(self):
-        """Returns the values now by their names."""
+        """Returns the current values by name."""
         backend.synchronize_weights(self.model)
         outputs = self._probe.predict_on_batch(self.inputs)
         values = {}
@@ -230,8 +231,8 @@ def _tensor(model, path, side):
     """Returns the tensor of the graph at one side of a layer."""
     name, _, rest = path.partition("/")
     layer = model.get_layer(name)
-    inside = [node for nodes in _graph(model)._nodes_by_depth.values() for node in nodes]
-    calls = [node for node in layer._inbound_nodes if any(node is other for other in inside)]
+    inside = {id(node) for nodes in _graph(model)._nodes_by_depth.values() for node in nodes}
+    calls = [node for node in layer._inbound_nodes if id(node) in inside]
     if len(calls) != 1:
         raise ValueError(
             f"A layer must be called once in the model to be measured. Received: {name!r}, which "

@@ -1,10 +1,12 @@
 """Batch normalization with unbiased population statistics."""
 
-import numbers
+from typing import Any
 
 import keras
 from keras import ops
 
+from ..checks import is_integer
+from ..types import Identifier, Shape, Tensor
 from .batch_statistics import batch_statistics, broadcast_mask, channel_view
 
 
@@ -21,33 +23,33 @@ class BatchNormalization(keras.layers.Layer):
     y    = γ (x − μ_B) / √(σ²_B + ε) + β
     ```
 
-    and the moving averages, of which no gradient is taken, go on by
+    The moving averages have no gradient and are updated by
 
     ```
     moving_mean     ← momentum · moving_mean     + (1 − momentum) · μ_B
     moving_variance ← momentum · moving_variance + (1 − momentum) · m/(m−1) · σ²_B
     ```
 
-    In inference (Algorithm 2) they stand for the population, and each channel has one affine map:
-    `y = s·x + t` with `s = γ / √(moving_variance + ε)` and `t = β − s · moving_mean`.
-    `estimate_population_statistics` replaces moving averages by exact ones.
+    In inference (Algorithm 2) they replace the batch's statistics, and each channel has one affine
+    map: `y = s·x + t` with `s = γ / √(moving_variance + ε)` and `t = β − s · moving_mean`.
+    `estimate_population_statistics` replaces moving averages by exact statistics.
 
-    What `keras.layers.BatchNormalization` does otherwise: its moving variance averages the *biased*
-    `σ²_B`, which is too small by the factor `(m−1)/m`; here it is the paper's unbiased one. Here a
-    mask may leave any positions out, `momentum` may be `None`, and one value per channel is an
-    error. The defaults and the names of the weights are the same.
+    Differences from `keras.layers.BatchNormalization`: its moving variance averages the *biased*
+    `σ²_B`, which is too small by the factor `(m−1)/m`; here it is the paper's unbiased estimate.
+    Here a mask may exclude any positions, `momentum` may be `None`, and a single value per channel
+    is an error. The defaults and the names of the weights are the same.
 
-    Masked positions are normalised as the others are, but count in no statistic. Statistics are
+    Masked positions are normalised too, but do not contribute to the statistics. Statistics are
     computed and kept in float32 for float16 and bfloat16 inputs, in float64 for float64. With
-    `trainable = False` the layer is in inference mode, as Keras's is.
+    `trainable = False` the layer runs in inference mode, as in Keras.
 
-    One value per channel (a batch of one after a dense layer) has no variance. Where the shape is
-    known, training on it raises a `ValueError`. Where it is not (a graph with a batch of unknown
-    size, a mask, `synchronized`), the output is `β` and the moving averages stay as they are. An
-    empty batch leaves them too.
+    A single value per channel (a batch of one after a dense layer) has no variance. If the shape is
+    known, training on it raises a `ValueError`. If it is not (a graph with a batch of unknown size,
+    a mask, `synchronized`), the output is `β` and the moving averages are not updated. Neither are
+    they by an empty batch.
 
-    **Batch renormalization** (Ioffe 2017, arXiv 1702.03275), `renorm=True`: training normalises by
-    the moving averages, within limits, as inference does, and so it can train on small batches:
+    **Batch renormalization** (Ioffe 2017, arXiv 1702.03275), `renorm=True`: training normalises, as
+    inference does, by the moving averages, within limits; so it works with small batches:
 
     ```
     σ = √(moving_variance + ε)
@@ -57,13 +59,13 @@ class BatchNormalization(keras.layers.Layer):
     ```
 
     without a gradient of `r` and `d`. Departures from that paper: it averages `√(σ²_B + ε)`, here
-    `moving_variance` is what it is without renormalization; and where `m = 1`, the variance that
-    enters the moving average is `(x − moving_mean)²`, since `σ²_B` is 0.
+    `moving_variance` is the same as without renormalization; and for `m = 1` the moving average is
+    updated with the variance `(x − moving_mean)²`, since `σ²_B` is 0.
 
     **Ghost batches** (Hoffer et al. 2017, arXiv 1705.08741, Algorithm 1), `ghost_batch_size=k`:
     training normalises each group of `k` successive examples by its own statistics. Departure: the
-    moving averages go on once a step, by the mean over the groups, where the paper's go on once a
-    group, so that `momentum` means the same whatever `k` is.
+    moving averages are updated once per step, with the mean over the groups, so that `momentum` has
+    the same meaning for every `k`; the paper updates them once per group.
 
     Example:
 
@@ -80,7 +82,7 @@ class BatchNormalization(keras.layers.Layer):
 
     Args:
         axis: int, the axis of the channels; 1 for channels first.
-        momentum: float in [0, 1], the share of a moving average that a step leaves; or `None`: the
+        momentum: float in [0, 1], the share of a moving average that a step keeps; or `None`: the
             averages over all steps so far, weighted equally.
         epsilon: float > 0, `ε`.
         center: bool, whether there is a `β`.
@@ -93,61 +95,60 @@ class BatchNormalization(keras.layers.Layer):
         gamma_regularizer: regularizer of `γ`, or `None`.
         beta_constraint: constraint of `β`, or `None`.
         gamma_constraint: constraint of `γ`, or `None`.
-        synchronized: bool, whether the statistics are those of the batches of all replicas
-            together. TensorFlow: of the replicas of a `tf.distribute` strategy; without it each
-            replica keeps its own, and those of the first are saved. JAX: a jitted step over a
-            sharded batch has the statistics of the whole batch, whatever this says. PyTorch has
-            none.
-        renorm: bool, batch renormalization.
+        synchronized: bool, whether to compute the statistics over the batches of all replicas.
+            TensorFlow: the replicas of a `tf.distribute` strategy; with False each replica has its
+            own statistics, and those of the first are saved. JAX: a jitted step over a sharded
+            batch always has the statistics of the whole batch. PyTorch: not supported.
+        renorm: bool, whether to use batch renormalization.
         renorm_max_scale: `r_max`, float ≥ 1, or a `keras.optimizers.schedules.LearningRateSchedule`
-            of the layer's training steps. That paper raises it from 1 to 3.
-        renorm_max_shift: `d_max`, float ≥ 0, or such a schedule. That paper raises it from 0 to 5.
+            of the layer's training steps. Ioffe 2017 raises it from 1 to 3.
+        renorm_max_shift: `d_max`, float ≥ 0, or a schedule. Ioffe 2017 raises it from 0 to 5.
         ghost_batch_size: int `k`, which must divide the batch, or `None`.
 
     Call arguments:
         inputs: `(batch, …, channels)`, or with the channels on another `axis`.
         training: bool, whether to normalise by the batch.
-        mask: bool, of the first axes of the inputs, such as `(batch, time)`, or broadcasting to all
-            of them, such as `(batch, 1, time)` for channels first; false where a position is to
-            count in no statistic.
+        mask: bool, with the first axes of the inputs, such as `(batch, time)`, or broadcasting to
+            all of them, such as `(batch, 1, time)` for channels first; False excludes a position
+            from the statistics.
 
-    Output shape: the inputs'.
+    Output shape: the same as the input shape.
 
     Raises:
         ValueError: an argument is out of its range; the backend has no synchronized statistics;
-            the channels' axis is missing or of unknown size; training on one value per channel;
-            `ghost_batch_size` does not divide the batch.
+            the channels' axis is missing or of unknown size; training on a single value per
+            channel; `ghost_batch_size` does not divide the batch.
     """
 
     def __init__(
         self,
-        axis=-1,
-        momentum=0.99,
-        epsilon=1e-3,
-        center=True,
-        scale=True,
-        beta_initializer="zeros",
-        gamma_initializer="ones",
-        moving_mean_initializer="zeros",
-        moving_variance_initializer="ones",
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        beta_constraint=None,
-        gamma_constraint=None,
-        synchronized=False,
-        renorm=False,
-        renorm_max_scale=3.0,
-        renorm_max_shift=5.0,
-        ghost_batch_size=None,
-        **kwargs,
-    ):
+        axis: int = -1,
+        momentum: float | None = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Identifier = "zeros",
+        gamma_initializer: Identifier = "ones",
+        moving_mean_initializer: Identifier = "zeros",
+        moving_variance_initializer: Identifier = "ones",
+        beta_regularizer: Identifier = None,
+        gamma_regularizer: Identifier = None,
+        beta_constraint: Identifier = None,
+        gamma_constraint: Identifier = None,
+        synchronized: bool = False,
+        renorm: bool = False,
+        renorm_max_scale: Any = 3.0,
+        renorm_max_shift: Any = 5.0,
+        ghost_batch_size: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if momentum is not None and not 0 <= momentum <= 1:
             raise ValueError(
                 "`momentum` must be in [0, 1], or `None` for the average over all steps. "
                 f"Received: momentum={momentum}"
             )
-        if not isinstance(axis, numbers.Integral):
+        if not is_integer(axis):
             raise ValueError(
                 f"`axis` must be one integer, the axis of the channels. Received: axis={axis!r}"
             )
@@ -155,14 +156,14 @@ class BatchNormalization(keras.layers.Layer):
             raise ValueError(f"`epsilon` must be positive. Received: epsilon={epsilon}")
         if synchronized and keras.backend.backend() == "torch":
             raise ValueError(
-                "`synchronized=True` needs TensorFlow or JAX: with PyTorch, Keras sums "
-                "nothing over replicas. Received: synchronized=True"
+                "`synchronized=True` needs TensorFlow or JAX: with PyTorch, Keras does not sum "
+                "over replicas. Received: synchronized=True"
             )
         if ghost_batch_size is not None and (
             ghost_batch_size < 1 or ghost_batch_size != int(ghost_batch_size) or synchronized
         ):
             raise ValueError(
-                "`ghost_batch_size` must be a positive integer, and it excludes "
+                "`ghost_batch_size` must be a positive integer, and cannot be combined with "
                 f"`synchronized=True`. Received: ghost_batch_size={ghost_batch_size}, "
                 f"synchronized={synchronized}"
             )
@@ -185,14 +186,14 @@ class BatchNormalization(keras.layers.Layer):
         self.renorm_max_shift = _limit("renorm_max_shift", renorm_max_shift, 0)
         self.ghost_batch_size = None if ghost_batch_size is None else int(ghost_batch_size)
         self.supports_masking = True
-        self.gamma = None
-        self.beta = None
-        self.moving_mean = None
-        self.moving_variance = None
-        self.steps = None
-        self._observer = None
+        self.gamma: Any = None
+        self.beta: Any = None
+        self.moving_mean: Any = None
+        self.moving_variance: Any = None
+        self.steps: Any = None
+        self._observer: Any = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates the weights."""
         channels = self._channels(input_shape)
         self.input_spec = keras.layers.InputSpec(ndim=len(input_shape), axes={self.axis: channels})
@@ -215,19 +216,22 @@ class BatchNormalization(keras.layers.Layer):
                 autocast=False,
             )
         # In bfloat16 the small steps of a moving average would be rounded away.
-        kept = {
+        options: dict[str, Any] = {
             "dtype": _statistics_dtype(self.variable_dtype),
             "trainable": False,
             "autocast": False,
         }
         self.moving_mean = self.add_weight(
-            shape=(channels,), name="moving_mean", initializer=self.moving_mean_initializer, **kept
+            shape=(channels,),
+            name="moving_mean",
+            initializer=self.moving_mean_initializer,
+            **options,
         )
         self.moving_variance = self.add_weight(
             shape=(channels,),
             name="moving_variance",
             initializer=self.moving_variance_initializer,
-            **kept,
+            **options,
         )
         limits = (self.renorm_max_scale, self.renorm_max_shift) if self.renorm else ()
         if self.momentum is None or not all(isinstance(limit, float) for limit in limits):
@@ -235,7 +239,9 @@ class BatchNormalization(keras.layers.Layer):
                 shape=(), name="steps", initializer="zeros", dtype="int32", trainable=False
             )
 
-    def call(self, inputs, training=None, mask=None):
+    def call(
+        self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         """Returns the normalised inputs."""
         values = ops.cast(inputs, _statistics_dtype(inputs.dtype))
         if self._uses_batch(training):
@@ -305,10 +311,10 @@ class BatchNormalization(keras.layers.Layer):
         return ops.stop_gradient(r), ops.stop_gradient(d)
 
     def _update(self, batch, channel):
-        """Lets the moving averages go on, where the batch has a variance to give."""
+        """Updates the moving averages, where the batch has a variance."""
         count = batch.count
         mean, variance = ops.stop_gradient(batch.mean), ops.stop_gradient(batch.variance)
-        # The share of a full step: 0 or 1, one for all channels or one for each.
+        # 0 or 1, for all channels or per channel: whether the averages are updated.
         share = None
         if isinstance(count, int):
             if count == 0:
@@ -330,15 +336,15 @@ class BatchNormalization(keras.layers.Layer):
             share = ops.minimum(groups, 1)
         if self.steps is not None:
             self.steps.assign_add(1 if share is None else ops.cast(ops.max(share), "int32"))
-        kept = self.moving_mean.dtype
+        dtype = self.moving_mean.dtype
         if self.momentum is None:
-            rate = 1 / ops.cast(ops.maximum(self.steps, 1), kept)
+            rate = 1 / ops.cast(ops.maximum(self.steps, 1), dtype)
         else:
             rate = 1 - self.momentum
         if share is not None:
-            rate = rate * ops.cast(ops.reshape(share, (-1,)), kept)
+            rate = rate * ops.cast(ops.reshape(share, (-1,)), dtype)
         for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            value = ops.cast(ops.reshape(value, (-1,)), kept)
+            value = ops.cast(ops.reshape(value, (-1,)), dtype)
             average.assign(average + rate * (value - average))
 
     def _channels(self, shape):
@@ -365,8 +371,8 @@ class BatchNormalization(keras.layers.Layer):
         size, group = shape[0], self.ghost_batch_size
         if group is not None and size is not None and size % group:
             raise ValueError(
-                "`ghost_batch_size` must divide the size of each batch: choose another, or leave "
-                "out the last partial batch (`drop_remainder=True` in `tf.data`). "
+                "`ghost_batch_size` must divide the size of each batch: choose another size, or "
+                "drop the last partial batch (`drop_remainder=True` in `tf.data`). "
                 f"Received: ghost_batch_size={group}, inputs.shape={tuple(shape)}"
             )
 
@@ -375,17 +381,17 @@ class BatchNormalization(keras.layers.Layer):
         if known and count == 1 and not self.renorm:
             raise ValueError(
                 "Batch normalization in training needs more than one value per channel, since one "
-                "has no variance: make the batch larger (and leave out a last partial batch), or "
-                "use `renorm=True`, or freeze the layer by `trainable = False`. Received: "
+                "has no variance: make the batch larger (and drop a last partial batch), use "
+                "`renorm=True`, or freeze the layer by `trainable = False`. Received: "
                 f"inputs.shape={tuple(shape)}, ghost_batch_size={self.ghost_batch_size}"
             )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the shape of the inputs."""
         self._channels(input_shape)
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {
             **super().get_config(),

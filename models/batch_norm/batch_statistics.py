@@ -1,4 +1,4 @@
-"""Mean and variance of each channel of a batch, over the values that a mask leaves.
+"""Mean and variance of each channel of a batch, over the values that a mask keeps.
 
 Here `B` is the batch, `C` the channels, `G` the groups of a ghost batch normalization (1 without).
 """
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from .. import backend
+from ..types import Tensor
 
 
 class ChannelView(NamedTuple):
@@ -17,7 +18,7 @@ class ChannelView(NamedTuple):
     Args:
         values: the values; the first axis is that of the groups, where there are groups.
         axes: the axes to reduce.
-        channel_shape: the shape of a vector `(C,)` that is to meet `values`: ones and a -1.
+        channel_shape: ones and a -1: the shape in which a vector `(C,)` broadcasts to `values`.
     """
 
     values: Any
@@ -26,7 +27,7 @@ class ChannelView(NamedTuple):
 
 
 class BatchStatistics(NamedTuple):
-    """The statistics of a batch, each broadcasting against the values.
+    """The statistics of a batch, each of which broadcasts to the values.
 
     Args:
         count: `m`, the values per channel: a Python int where the shape is static, else a float
@@ -40,7 +41,7 @@ class BatchStatistics(NamedTuple):
     variance: Any
 
 
-def channel_view(tensor, axis, group_size=None):
+def channel_view(tensor: Tensor, axis: int, group_size: int | None = None) -> ChannelView:
     """Returns a `ChannelView`; `axis` from 0. Each group has `group_size` examples.
 
     Where the channels come last, the other axes become one, because XLA's CPU compiler reduces one
@@ -55,24 +56,24 @@ def channel_view(tensor, axis, group_size=None):
         if rank > 2:
             tensor = ops.reshape(tensor, (-1, shape[-1]))
         return ChannelView(tensor, [0] if rank > 1 else [], (1, -1) if rank > 1 else (-1,))
-    axes = [other for other in range(rank) if other != axis]
-    channel_shape = tuple(-1 if other == axis else 1 for other in range(rank))
+    axes = [k for k in range(rank) if k != axis]
+    channel_shape = tuple(-1 if k == axis else 1 for k in range(rank))
     if group_size is not None:
         tensor = ops.reshape(tensor, (-1, group_size, *shape[1:]))
-        axes = [other + 1 for other in axes]
+        axes = [k + 1 for k in axes]
         channel_shape = (1, *channel_shape)
     return ChannelView(tensor, axes, channel_shape)
 
 
-def broadcast_mask(mask, inputs, axis):
-    """Returns a mask of the shape of the inputs, but for one channel if it is the same for all.
+def broadcast_mask(mask: Tensor, inputs: Tensor, axis: int) -> Tensor:
+    """Broadcasts a mask to the inputs, except for a channel axis of size 1.
 
-    Its axes are the first ones of the inputs, or all of them.
+    Its axes are the first axes of the inputs, or all of them.
     """
     rank = len(inputs.shape)
-    known = list(zip(mask.shape, inputs.shape, strict=False))
+    sizes = zip(mask.shape, inputs.shape, strict=False)
     if len(mask.shape) > rank or any(
-        size not in (1, None, wanted) for size, wanted in known if wanted is not None
+        size not in (1, None, expected) for size, expected in sizes if expected is not None
     ):
         raise ValueError(
             "`mask` must have the first axes of the inputs, such as (batch, time), or broadcast "
@@ -86,7 +87,9 @@ def broadcast_mask(mask, inputs, axis):
     return ops.broadcast_to(mask, shape)
 
 
-def batch_statistics(view, mask, synchronized=False):
+def batch_statistics(
+    view: ChannelView, mask: Tensor | None, synchronized: bool = False
+) -> BatchStatistics:
     """Returns the `BatchStatistics` of a view, over two passes.
 
     `E[(x − k)²] − (E[x] − k)²` is the variance for any constant `k`. Here `k` is the mean without
@@ -94,8 +97,8 @@ def batch_statistics(view, mask, synchronized=False):
 
     Args:
         view: the values, float.
-        mask: a view's values of bool, or `None`: where it is false a value counts nowhere.
-        synchronized: whether the statistics are those of all replicas together.
+        mask: bool, the values of a view, or `None`; False excludes a value.
+        synchronized: whether to compute the statistics over all replicas.
     """
     values, axes = view.values, view.axes
     zero = ops.zeros((), dtype=values.dtype)

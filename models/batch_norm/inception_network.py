@@ -9,17 +9,17 @@ _POOLED_LEAST = 8
 
 
 def inception_network(
-    input_shape,
-    classes,
-    width=1.0,
-    batch_norm=True,
-    activation="relu",
-    local_response_norm=False,
-    dropout=0.0,
-    l2=0.0,
-    momentum=0.99,
-    name=None,
-):
+    input_shape: tuple[int, int, int],
+    classes: int,
+    width: float = 1.0,
+    batch_norm: bool = True,
+    activation: str = "relu",
+    local_response_norm: bool = False,
+    dropout: float = 0.0,
+    l2: float = 0.0,
+    momentum: float | None = 0.99,
+    name: str | None = None,
+) -> keras.Model:
     """Builds a small network of the Inception family, for experiments on two cores.
 
     The network of Ioffe & Szegedy 2015 (arXiv 1502.03167, section 4.2 and appendix) is Inception
@@ -76,7 +76,7 @@ def inception_network(
             strides=strides,
             padding="same",
             use_bias=not batch_norm,
-            # Variance-preserving for the nonlinearity: what the baseline needs, and BN does not.
+            # Keeps the variance through the nonlinearity, which only the baseline depends on.
             kernel_initializer="he_normal" if activation == "relu" else "glorot_normal",
             kernel_regularizer=keras.regularizers.L2(l2) if l2 else None,
             name=name,
@@ -86,7 +86,7 @@ def inception_network(
         return keras.layers.Activation(activation, name=f"{name}_{activation}")(x)
 
     def module(x, name, maps, strides=1):
-        """Branches 1×1, 3×3, double 3×3 and pooling; without the first where it halves."""
+        """Branches 1×1, 3×3, double 3×3 and pooling; with strides the 1×1 one is missing."""
         one, three_reduce, three, double_reduce, double, projection = maps
         pooling = keras.layers.MaxPooling2D if strides > 1 else keras.layers.AveragePooling2D
         pooled = pooling(3, strides=strides, padding="same", name=f"{name}_pool")(x)

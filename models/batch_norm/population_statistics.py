@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import itertools
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,15 +15,15 @@ from .statistics_pass import compiled_pass, layers_in_training
 
 @dataclasses.dataclass(frozen=True)
 class PopulationStatistics:
-    """What `estimate_population_statistics` has found and set.
+    """The statistics that `estimate_population_statistics` computed and set.
 
     Args:
         batches: the number of batches that were read.
         examples: the number of examples in them.
         mean: the new `moving_mean` of each layer by its `path`, float64, `(channels,)`.
-        variance: likewise the new `moving_variance`.
-        unchanged: the paths of the layers that were left as they are, because they do not use the
-            batch when the model trains.
+        variance: the new `moving_variance`, in the same way.
+        unchanged: the paths of the layers that were not changed, because they do not use the batch
+            when the model trains.
     """
 
     batches: int
@@ -31,8 +33,14 @@ class PopulationStatistics:
     unchanged: tuple[str, ...]
 
 
-def estimate_population_statistics(model, dataset, steps=None, over="batches", verbose=0):
-    """Sets the statistics for inference of every `BatchNormalization` in a model, exactly.
+def estimate_population_statistics(
+    model: keras.Layer,
+    dataset: Iterable[Any],
+    steps: int | None = None,
+    over: str = "batches",
+    verbose: int = 0,
+) -> PopulationStatistics:
+    """Computes the exact inference statistics of every `BatchNormalization` in a model.
 
     Ioffe & Szegedy 2015 (arXiv 1502.03167), Algorithm 2, steps 8 to 12: rather than by moving
     averages, over batches `B` of the training data with the weights as they are,
@@ -42,18 +50,18 @@ def estimate_population_statistics(model, dataset, steps=None, over="batches", v
     Var[x] = E_B[m/(m−1) · σ²_B]
     ```
 
-    Each batch counts the same, and has its own `m`, the number of its values per channel; a batch
-    (or a group, with `ghost_batch_size`) of fewer than two values is left out. So batches, but for
-    the last, should be of the size that training had.
+    All batches have the same weight; each has its own `m`, the number of its values per channel. A
+    batch (or a group, with `ghost_batch_size`) of fewer than two values is skipped. All batches but
+    the last should have the size that was used in training.
 
     `over="examples"` instead pools all values: mean and variance are those of NumPy,
-    `mean(x)` and `var(x, ddof=1)`, over all of a layer's inputs. It includes the variance between
-    batches, which the other leaves out.
+    `mean(x)` and `var(x, ddof=1)`, over all of a layer's inputs. This includes the variance between
+    batches, which `over="batches"` excludes.
 
-    The pass normalises by the statistics of each batch, as training does, so that a layer behind
-    another sees in it what it saw in training. All else is in inference mode: the population that
-    inference will meet has no dropout or augmentation. Sums are kept in float64 on the host. No
-    other weight changes, nor does any weight if an error is raised.
+    The pass normalises by the statistics of each batch, as training does, so that each layer
+    receives the inputs that it received in training. Everything else runs in inference mode, since
+    there is no dropout or augmentation at inference. Sums are kept in float64 on the host. No other
+    weight changes, and no weight at all if an error is raised.
 
     Nested models, layers inside layers, and shared layers (each call is a batch of its own) are
     handled. Layers that do not use the batch when the model trains are left alone: those with
@@ -70,7 +78,7 @@ def estimate_population_statistics(model, dataset, steps=None, over="batches", v
 
     Args:
         model: a `keras.Model` or layer.
-        dataset: an iterable of batches: `x`, or tuples or lists `(x,)`, `(x, y)` or `(x, y, w)` of
+        dataset: an iterable of batches: `x`, or tuples or lists `(x,)`, `(x, y)` or `(x, y, w)`, of
             which only `x` is used: a `tf.data.Dataset`, a `keras.utils.PyDataset`, a
             `torch.utils.data.DataLoader`, or a list or array whose first axis is the batches'.
         steps: int, the largest number of batches to read; `None`: all.
@@ -89,7 +97,7 @@ def estimate_population_statistics(model, dataset, steps=None, over="batches", v
         raise ValueError(f'`over` must be "batches" or "examples". Received: over={over!r}')
     if steps is not None and steps < 1:
         raise ValueError(f"`steps` must be positive, or `None` for all. Received: steps={steps}")
-    batches, known = _batches(dataset, steps)
+    batches, length = _batches(dataset, steps)
     first = next(batches, None)
     if first is None:
         raise ValueError(
@@ -107,17 +115,18 @@ def estimate_population_statistics(model, dataset, steps=None, over="batches", v
         )
     accumulators = [_ACCUMULATORS[over]() for _ in layers]
     run = compiled_pass(model, layers)
-    progress = keras.utils.Progbar(known, verbose=verbose, unit_name="batch")
-    read = examples = 0
+    progress = keras.utils.Progbar(length, verbose=verbose, unit_name="batch")
+    count = examples = 0
     for batch in itertools.chain([first], batches):
         for accumulator, calls in zip(accumulators, run(batch), strict=True):
             for statistics in calls:
                 accumulator.add(*(np.asarray(array, "float64") for array in statistics))
-        read += 1
+        count += 1
         examples += len(tree.flatten(batch)[0])
-        progress.update(read, finalize=False)
-    progress.update(read, finalize=True)
-    means, variances = {}, {}
+        progress.update(count, finalize=False)
+    progress.update(count, finalize=True)
+    means: dict[str, np.ndarray] = {}
+    variances: dict[str, np.ndarray] = {}
     for layer, accumulator in zip(layers, accumulators, strict=True):
         name = _new_name(layer.path, means)
         means[name], variances[name] = accumulator.result(name)
@@ -125,7 +134,7 @@ def estimate_population_statistics(model, dataset, steps=None, over="batches", v
         layer.moving_mean.assign(means[name])
         layer.moving_variance.assign(variances[name])
     return PopulationStatistics(
-        batches=read,
+        batches=count,
         examples=examples,
         mean=means,
         variance=variances,
@@ -140,32 +149,32 @@ def _new_name(path, taken):
 
 
 def _batches(dataset, steps):
-    """Returns an iterator over the inputs, and the number of batches where it is known."""
-    known, batches = None, dataset
+    """Returns an iterator over the inputs, and the number of batches or None."""
+    length, batches = None, dataset
     if isinstance(dataset, keras.utils.PyDataset):
-        known = dataset.num_batches
-        endless = known is None
+        length = dataset.num_batches
+        endless = length is None
         if not endless:
-            batches = (dataset[number] for number in range(known))
+            batches = (dataset[number] for number in range(length))
     else:
         cardinality = getattr(dataset, "cardinality", None)
         endless = cardinality is not None and int(cardinality()) == -1
-        # A `tf.data.Dataset` has `len`, but raises where it does not know it.
+        # A `tf.data.Dataset` has `len`, which raises if the length is unknown.
         with contextlib.suppress(TypeError):
-            known = len(dataset)
+            length = len(dataset)
     if endless and steps is None:
         raise ValueError(
             f"`dataset` must end, or `steps` must be given. Received: an endless "
             f"{type(dataset).__name__}, steps=None"
         )
     if steps is not None:
-        known = steps if known is None else min(known, steps)
+        length = steps if length is None else min(length, steps)
     inputs = (keras.utils.unpack_x_y_sample_weight(batch)[0] for batch in batches)
-    return itertools.islice(inputs, steps), known
+    return itertools.islice(inputs, steps), length
 
 
 def _check_batched(model, batch):
-    """Raises an error if the inputs of a functional model lack the axis of the batch."""
+    """Raises an error if the inputs of a functional model lack the batch axis."""
     expected = tree.flatten(getattr(model, "inputs", None) or [])
     for value, symbol in zip(tree.flatten(batch), expected, strict=False):
         rank = len(np.shape(value))
@@ -236,4 +245,7 @@ def _finite(mean, variance, path):
     return mean, variance
 
 
-_ACCUMULATORS = {"batches": _OverBatches, "examples": _OverExamples}
+_ACCUMULATORS: dict[str, type[_OverBatches] | type[_OverExamples]] = {
+    "batches": _OverBatches,
+    "examples": _OverExamples,
+}

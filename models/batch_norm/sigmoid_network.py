@@ -6,12 +6,18 @@ from .batch_normalization import BatchNormalization
 
 
 def sigmoid_network(
-    input_shape, classes, hidden=3, units=100, batch_norm=True, stddev=0.1, name=None
-):
+    input_shape: tuple[int, ...],
+    classes: int,
+    hidden: int = 3,
+    units: int = 100,
+    batch_norm: bool = True,
+    stddev: float = 0.1,
+    name: str | None = None,
+) -> keras.Model:
     """Builds the network of section 4.1: hidden layers `z = sigmoid(BN(Wu))`, then softmax.
 
     Ioffe & Szegedy 2015 (arXiv 1502.03167) use three hidden layers of 100 sigmoid units, weights
-    that begin as small Gaussian values, and one output a class with cross-entropy. With batch
+    that begin as small Gaussian values, and one output per class with cross-entropy. With batch
     normalization each hidden layer is `z = g(BN(Wu))`: the bias `b` of `z = g(Wu + b)` is left out,
     since β takes its place (section 3.2). The paper does not say how small the Gaussian is.
 

@@ -1,39 +1,45 @@
-"""A pass over a model in inference mode, but for normalisation by the statistics of each batch."""
+"""A pass in inference mode, except that layers normalise by the statistics of each batch."""
 
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops, tree
 
 from .. import backend
+from ..types import Tensor
 from .batch_normalization import BatchNormalization
 
 
-def layers_in_training(model, batch):
-    """Returns the layers that use the batch when the model trains, and the others of this class.
+def layers_in_training(
+    model: keras.Layer, batch: Any
+) -> tuple[list[BatchNormalization], list[BatchNormalization]]:
+    """Returns the `BatchNormalization`s that use the batch in training, and the rest.
 
     Args:
-        model: a model or layer; what is not built is built by a call.
+        model: a model or layer; a call builds what is not built.
         batch: the inputs of one batch.
     """
     batch = _tensors(batch)
     if not all(layer.built for layer in model._flatten_layers()):
         model(batch, training=False)
-    found = [layer for layer in model._flatten_layers() if isinstance(layer, BatchNormalization)]
+    candidates = [each for each in model._flatten_layers() if isinstance(each, BatchNormalization)]
     observer = _TrainingObserver()
-    with _observed(found, observer):
+    with _observed(candidates, observer):
         backend.trace(_stateless(model, lambda x: model(x, training=True)), _values(model), batch)
-    layers = [layer for layer in found if id(layer) in observer.seen]
-    return layers, [layer for layer in found if id(layer) not in observer.seen]
+    layers = [layer for layer in candidates if id(layer) in observer.seen]
+    return layers, [layer for layer in candidates if id(layer) not in observer.seen]
 
 
-def compiled_pass(model, layers):
+def compiled_pass(
+    model: keras.Layer, layers: list[BatchNormalization]
+) -> Callable[[Any], list[list[list[Tensor]]]]:
     """Returns a function from the inputs of a batch to the statistics that the layers compute.
 
-    It returns for each layer a list, and in it for each call of the layer
-    `[count, mean, variance]`, each `(groups, channels)`, the variance biased. Nothing in the model
-    changes.
+    It returns one list per layer, with `[count, mean, variance]` of each call of the layer, each
+    `(groups, channels)`, the variance biased. Nothing in the model changes.
     """
 
     def statistics(batch):
@@ -83,7 +89,7 @@ def _observed(layers, observer):
 
 
 class _TrainingObserver:
-    """Hears which layers use the batch in training."""
+    """Collects the layers that use the batch in training."""
 
     def __init__(self):
         self.seen = set()
@@ -94,15 +100,15 @@ class _TrainingObserver:
         return training
 
     def record(self, layer, batch):
-        """Keeps nothing."""
+        """Does nothing."""
 
 
 class _StatisticsObserver:
-    """Makes layers use the batch, and keeps its statistics."""
+    """Makes layers use the batch, and collects its statistics."""
 
     def __init__(self, layers):
         self.numbers = {id(layer): number for number, layer in enumerate(layers)}
-        self.calls = [[] for _ in layers]
+        self.calls: list[list[list[Tensor]]] = [[] for _ in layers]
 
     def uses_batch(self, layer, training):
         return True

@@ -3,6 +3,8 @@
 Lee, Seung 2001: Algorithms for Non-negative Matrix Factorization, NIPS 13.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from .parts.non_negative_factorization import NonNegativeFactorization
 from .parts.parts_model import PartsModel
 from .parts.principal_components import PrincipalComponents
@@ -17,6 +19,9 @@ from .updates.losses import divergence_loss, euclidean_loss, gradient_parts
 from .updates.mini_batch_factorizer import MiniBatchFactorizer
 from .updates.multiplicative import multiplicative_update
 from .updates.truncated_svd import truncated_svd
+
+if TYPE_CHECKING:
+    from .nmf import NMF
 
 __all__ = [
     "NMF",
@@ -41,7 +46,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def __getattr__(name: str) -> Any:
     # Layers must load where scikit-learn is not installed, such as a server's environment.
     if name == "NMF":
         from .nmf import NMF

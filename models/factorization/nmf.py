@@ -1,7 +1,9 @@
 """Non-negative matrix factorization as a scikit-learn estimator."""
 
-import numbers
+from __future__ import annotations
+
 import warnings
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -11,12 +13,14 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
-from .updates.factorize import factorize, solve_rows
+from ..checks import is_integer
+from ..types import Matrix
+from .updates.factorize import as_pair, factorize, solve_rows
 from .updates.initialization import initialize
 from .updates.mini_batch_factorizer import MiniBatchFactorizer
 
 _STARTS = ("auto", "random", "nndsvd", "nndsvda", "custom")
-# Of the estimator's tolerance: codes are to be near the minimum, whatever rows they came with.
+# A share of the estimator's tolerance: codes must be near the minimum, in any set of rows.
 _ROW_TOLERANCE = 0.01
 
 
@@ -32,14 +36,14 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     ```
 
     plus `l1_W ΣW + l2_W ΣW²/2` and the same for `H`. The loss never rises from one iteration to the
-    next. What `sklearn.decomposition.NMF` does otherwise: it takes no NaN, no mask and no weights;
-    its `transform` of the data that it was fitted to is not what `fit_transform` returned. Here
-    both solve for `W` with `H` fixed, in the same way, and return the same. `init` and the names of
-    the attributes are the same.
+    next. Differences from `sklearn.decomposition.NMF`: that class takes no NaN, no mask and no
+    weights, and its `transform` of the training data differs from the result of `fit_transform`.
+    Here both solve for `W` with `H` fixed, and agree. `init` and the names of the attributes are
+    the same.
 
-    Missing entries: NaN in `X`; or `weights` of 0; or, with `observed="stored"`, all that a sparse
-    `X` does not store. Sparse matrices are never made dense. A row without known entries, or of
-    zeros, has the code 0.
+    Missing entries are NaN in `X`; or `weights` of 0; or, with `observed="stored"`, the entries
+    that a sparse `X` does not store. Sparse matrices are never made dense. A row without known
+    entries, or of zeros, has the code 0.
 
     Example:
 
@@ -50,7 +54,7 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     ratings = np.array([[5.0, 4.0, 1.0], [4.0, 5.0, np.nan], [2.0, 1.0, 5.0]])
     model = NMF(2, random_state=0)
     tastes = model.fit_transform(ratings)
-    predicted = model.inverse_transform(tastes)  # without gaps
+    predicted = model.inverse_transform(tastes)  # without missing entries
     ```
 
     Args:
@@ -61,28 +65,28 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             `learning_rate`), or `"auto"`: hierarchical, and multiplicative for the divergence.
         init: `"random"`; `"nndsvd"` (Boutsidis & Gallopoulos 2008), whose zeros the multiplicative
             solver can never leave; `"nndsvda"`, the same with zeros filled by the mean; `"custom"`:
-            `W` and `H` are given to `fit`; `"auto"`: nndsvd for the hierarchical solver, nndsvda
-            for others, random if `n_components` exceeds the smaller side of `X`.
+            `W` and `H` are passed to `fit`; `"auto"`: nndsvd for the hierarchical solver, else
+            nndsvda, but random if `n_components` exceeds the smaller side of `X`.
         max_iter: int > 0, the largest number of iterations.
         tol: float ≥ 0; stops when an iteration lowers the objective by less than `tol` times its
-            value at the start. 0 makes all iterations.
+            value at the start. With 0 all iterations run.
         l1: penalty of the sums, a float for both factors or a pair for `W` and `H`.
-        l2: penalty of half the sums of squares, the same way.
-        observed: `"all"`, or `"stored"`: the unstored entries of a sparse `X` are unknown, and not
+        l2: penalty of half the sums of squares, in the same form.
+        observed: `"all"`, or `"stored"`: the unstored entries of a sparse `X` are missing, not
             zero.
-        learning_rate: step of the additive solver; `None` for the one that makes it multiplicative.
+        learning_rate: step of the additive solver; `None` for the one of the multiplicative rule.
         forget_factor: float in (0, 1], the share of the sums over past batches that a `partial_fit`
-            leaves.
+            keeps.
         random_state: int, `RandomState` or `None`, of the random start.
 
     Attributes:
         components_: `H`, `(n_components_, n_features)`.
         n_components_: the rank.
-        reconstruction_err_: `√(2 · loss)` of the data given to `fit`, penalties apart: for the
+        reconstruction_err_: `√(2 · loss)` of the training data, without penalties: for the
             Euclidean loss the Frobenius norm of `X − WH` over the known entries.
-        n_iter_: iterations made; batches for `partial_fit`.
+        n_iter_: the number of iterations, or of batches for `partial_fit`.
         n_features_in_: features seen by `fit`.
-        feature_names_in_: their names, if `X` had such.
+        feature_names_in_: their names, if `X` had names.
 
     Raises:
         ValueError: an argument is out of its range, or `X` has negative or infinite entries.
@@ -90,20 +94,20 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_components=None,
+        n_components: int | None = None,
         *,
-        loss="euclidean",
-        solver="auto",
-        init="auto",
-        max_iter=500,
-        tol=1e-5,
-        l1=0.0,
-        l2=0.0,
-        observed="all",
-        learning_rate=None,
-        forget_factor=0.7,
-        random_state=None,
-    ):
+        loss: str = "euclidean",
+        solver: str = "auto",
+        init: str = "auto",
+        max_iter: int = 500,
+        tol: float = 1e-5,
+        l1: float | tuple[float, float] = 0.0,
+        l2: float | tuple[float, float] = 0.0,
+        observed: str = "all",
+        learning_rate: float | None = None,
+        forget_factor: float = 0.7,
+        random_state: Any = None,
+    ) -> None:
         self.n_components = n_components
         self.loss = loss
         self.solver = solver
@@ -117,13 +121,20 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.forget_factor = forget_factor
         self.random_state = random_state
 
-    def fit(self, X, y=None, weights=None, W=None, H=None):
+    def fit(
+        self,
+        X: Matrix,
+        y: Any = None,
+        weights: Matrix | None = None,
+        W: np.ndarray | None = None,
+        H: np.ndarray | None = None,
+    ) -> NMF:
         """Learns the components of `X`; returns the estimator.
 
         Args:
             X: non-negative matrix `(n_samples, n_features)`, dense or sparse; NaN where unknown.
             y: ignored.
-            weights: like `X`: how much each entry counts, or a mask, false where unknown. Of a
+            weights: like `X`: the weights of the entries, or a mask, False where unknown. For a
                 sparse `X`: a sparse matrix with the same stored entries.
             W: `(n_samples, n_components)`, the start, with `init="custom"`.
             H: `(n_components, n_features)`, the start, with `init="custom"`.
@@ -131,7 +142,14 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.fit_transform(X, y, weights=weights, W=W, H=H)
         return self
 
-    def fit_transform(self, X, y=None, weights=None, W=None, H=None):
+    def fit_transform(
+        self,
+        X: Matrix,
+        y: Any = None,
+        weights: Matrix | None = None,
+        W: np.ndarray | None = None,
+        H: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Learns the components of `X` as `fit` does, and returns its codes `W`."""
         X, weights = self._read(X, weights, reset=True)
         rank = self._rank(X)
@@ -160,17 +178,17 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.components_ = result.H
         self.n_components_ = rank
         self.n_iter_ = result.iterations
-        self._online = None
+        self._online: MiniBatchFactorizer | None = None
         codes, loss = self._solve(X, weights)
         self.reconstruction_err_ = float(np.sqrt(2 * loss))
         return codes
 
-    def partial_fit(self, X, y=None, weights=None):
-        """Moves the components by a batch of rows; returns the estimator.
+    def partial_fit(self, X: Matrix, y: Any = None, weights: Matrix | None = None) -> NMF:
+        """Updates the components with a batch of rows; returns the estimator.
 
-        The first batch gives the start, unless `fit` was called before. With `solver="auto"` it
-        also chooses the solver: the hierarchical one learns in fewer batches, and takes Euclidean
-        ones in which every entry is known and counts the same.
+        The first batch initializes the components, unless `fit` was called before. With
+        `solver="auto"` it also determines the solver: the hierarchical one needs fewer batches, but
+        the Euclidean loss and batches without weights or missing entries.
 
         Args:
             X: as in `fit`.
@@ -179,12 +197,13 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         first = not hasattr(self, "components_")
         X, weights = self._read(X, weights, reset=first)
-        if first or getattr(self, "_online", None) is None:
+        online = getattr(self, "_online", None)
+        if first or online is None:
             solver = self._batch_solver(X, weights)
             if first:
                 self.n_components_ = self._rank(X)
                 self.components_ = self._first_components(X, weights, solver)
-            self._online = MiniBatchFactorizer(
+            online = self._online = MiniBatchFactorizer(
                 self.components_,
                 loss=self.loss,
                 solver=solver,
@@ -192,14 +211,14 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 l1=self.l1,
                 l2=self.l2,
             )
-        self._online.update(
+        online.update(
             X, _row_start(X, weights, self.components_), weights=weights, observed=self.observed
         )
-        self.components_ = self._online.H
-        self.n_iter_ = self._online.batches
+        self.components_ = online.H
+        self.n_iter_ = online.batches
         return self
 
-    def transform(self, X, weights=None):
+    def transform(self, X: Matrix, weights: Matrix | None = None) -> np.ndarray:
         """Returns the codes `W`, `(n_samples, n_components)`, of `X` for the learned components.
 
         Args:
@@ -210,14 +229,14 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         X, weights = self._read(X, weights, reset=False)
         return self._solve(X, weights)[0]
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: Matrix) -> np.ndarray:
         """Returns `W H`, `(n_samples, n_features)`, of codes `X = W`, dense or sparse."""
         check_is_fitted(self)
         X = check_array(X, accept_sparse="csr", dtype=[np.float64, np.float32])
         return safe_sparse_dot(X, self.components_, dense_output=True)
 
-    def __sklearn_tags__(self):
-        """Returns what scikit-learn is to know: positive, sparse and missing input."""
+    def __sklearn_tags__(self) -> Any:
+        """Returns scikit-learn's tags: positive input, which may be sparse or missing."""
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
         tags.input_tags.sparse = True
@@ -245,7 +264,7 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _rank(self, X):
         rank = min(X.shape) if self.n_components is None else self.n_components
-        if not isinstance(rank, numbers.Integral) or rank < 1:
+        if not is_integer(rank) or rank < 1:
             raise ValueError(
                 "`n_components` must be a positive integer, or None for the smaller side of X. "
                 f"Received: n_components={self.n_components!r}"
@@ -263,7 +282,7 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return self._solver() if self.solver != "auto" or complete else "multiplicative"
 
     def _start(self, X, rank, solver, W=None, H=None):
-        """Returns what `factorize` takes as its start."""
+        """Returns the `start` of `factorize`."""
         if self.init not in _STARTS:
             raise ValueError(f"`init` must be one of {_STARTS}. Received: init={self.init!r}")
         custom = self.init == "custom"
@@ -306,12 +325,12 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _solve(self, X, weights):
         """Returns the codes of `X` and their loss without penalties."""
         H = self.components_.astype(X.dtype, copy=False)
-        l1, l2 = (value if np.isscalar(value) else value[0] for value in (self.l1, self.l2))
+        l1, l2 = (as_pair(value, name)[0] for value, name in ((self.l1, "l1"), (self.l2, "l2")))
         result = solve_rows(
             X,
             H,
             loss=self.loss,
-            # The problem is convex: any solver finds the same loss, and this one soonest.
+            # The problem is convex: all solvers find the same loss, this one in the least time.
             solver="hierarchical" if self.loss == "euclidean" else "multiplicative",
             start=_row_start(X, weights, H),
             iterations=self.max_iter,
@@ -327,9 +346,9 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
 
 def _row_start(X, weights, H):
-    """Returns codes to start from: each row's equal, its sum that of the row, as far as known.
+    """Returns initial codes: equal in each row, with the sum of the row's known entries.
 
-    A row's start depends on no other row, and is 0 where nothing is known.
+    A row's start does not depend on other rows, and is 0 if nothing is known.
     """
     if scipy.sparse.issparse(X):
         known = X.copy()

@@ -1,1 +1,5 @@
 """Layers that several methods share."""
+
+from .local_response_normalization import LocalResponseNormalization
+
+__all__ = ["LocalResponseNormalization"]

@@ -1,7 +1,11 @@
 """Local response normalization, which networks had before batch normalization."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from ..types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="methodical")
@@ -28,13 +32,20 @@ class LocalResponseNormalization(keras.layers.Layer):
 
     Input shape: `(B, ..., C)`, float, channels last.
 
-    Output shape: that of the input.
+    Output shape: the same.
 
     Raises:
         ValueError: `size` is even or below 1, or `bias` is not positive.
     """
 
-    def __init__(self, size=5, alpha=1e-4, beta=0.75, bias=1.0, **kwargs):
+    def __init__(
+        self,
+        size: int = 5,
+        alpha: float = 1e-4,
+        beta: float = 0.75,
+        bias: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if size < 1 or size % 2 == 0:
             raise ValueError(f"`size` must be odd and at least 1. Received: size={size}")
@@ -45,7 +56,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         self.beta = beta
         self.bias = bias
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the normalized activations."""
         half, channels = self.size // 2, inputs.shape[-1]
         around = [(0, 0)] * (len(inputs.shape) - 1) + [(half, half)]
@@ -54,11 +65,11 @@ class LocalResponseNormalization(keras.layers.Layer):
         scale = ops.power(self.bias + self.alpha / self.size * energy, -self.beta)
         return inputs * ops.cast(scale, inputs.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the shape of the output."""
         return tuple(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {
             **super().get_config(),

@@ -1,12 +1,17 @@
 """The embedding of a bag of features: `Φ(x)ᵀU` of a memory network."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
+from ..types import Identifier, Shape, Tensor
 
-def feature_rows(vocabulary_size, features):
-    """Returns the table row of every feature id: `int32 (vocabulary_size + 1,)`, 0 for no row."""
+
+def feature_rows(vocabulary_size: int, features: Sequence[int] | None) -> np.ndarray:
+    """Returns the table's row of each feature id: `int32 (vocabulary_size + 1,)`, 0 for none."""
     rows = np.zeros(vocabulary_size + 1, "int32")
     if features is None:
         rows[1:] = np.arange(1, vocabulary_size + 1)
@@ -15,7 +20,7 @@ def feature_rows(vocabulary_size, features):
     return rows
 
 
-def check_features(vocabulary_size, features):
+def check_features(vocabulary_size: int, features: Sequence[int] | None) -> list[int] | None:
     """Returns `features` as a sorted list of ids, or raises `ValueError`."""
     if vocabulary_size < 1:
         raise ValueError(
@@ -38,8 +43,8 @@ class BagOfFeatures(keras.layers.Layer):
     """Embeds a bag of features (words, or words and n-grams) as the sum of their vectors.
 
     `output = Σ_f U[ids[f]]`, which is `Φ(x)ᵀU` with the counts of the features as `Φ(x)` (Memory
-    Networks, arXiv 1410.3916, section 3.1). Id 0 is padding and adds nothing, and so does an id
-    without a row.
+    Networks, arXiv 1410.3916, section 3.1). Id 0 is padding and adds nothing, nor do ids without a
+    row.
 
     Example:
 
@@ -51,8 +56,8 @@ class BagOfFeatures(keras.layers.Layer):
     Args:
         vocabulary_size: int, the largest feature id.
         embedding_dim: int, the size D of the embedding.
-        features: the ids that have a row in the table; the others are ignored. `None`: all. A model
-            of one task needs only the features that its data has, and trains faster with a small
+        features: the ids that have a row in the table; all other ids are ignored. `None`: all. A
+            model of one task needs only the features in its data, and trains faster with a small
             table.
         embeddings_initializer: initializer of the table U.
 
@@ -64,12 +69,12 @@ class BagOfFeatures(keras.layers.Layer):
 
     def __init__(
         self,
-        vocabulary_size,
-        embedding_dim,
-        features=None,
-        embeddings_initializer="glorot_uniform",
-        **kwargs,
-    ):
+        vocabulary_size: int,
+        embedding_dim: int,
+        features: Sequence[int] | None = None,
+        embeddings_initializer: Identifier = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.vocabulary_size = vocabulary_size
         if embedding_dim < 1:
@@ -79,7 +84,7 @@ class BagOfFeatures(keras.layers.Layer):
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
         self._rows = feature_rows(vocabulary_size, self.features)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Creates the weights."""
         rows = self.vocabulary_size if self.features is None else len(self.features)
         self.embeddings = self.add_weight(
@@ -87,9 +92,8 @@ class BagOfFeatures(keras.layers.Layer):
             initializer=self.embeddings_initializer,
             name="embeddings",
         )
-        self.built = True
 
-    def call(self, ids):
+    def call(self, ids: Tensor) -> Tensor:
         """Returns the summed rows `(..., D)`."""
         rows = ops.take(ops.convert_to_tensor(self._rows), ops.cast(ids, "int32"), axis=0)
         table = ops.cast(self.embeddings, self.compute_dtype)
@@ -98,11 +102,11 @@ class BagOfFeatures(keras.layers.Layer):
         table = ops.concatenate([ops.zeros_like(table[:1]), table], axis=0)
         return ops.sum(ops.take(table, rows, axis=0), axis=-2)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the shape of the output."""
         return (*input_shape[:-1], self.embedding_dim)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {
             **super().get_config(),

@@ -1,4 +1,7 @@
-"""What the conformance suite runs of this package: a tiny instance of every public layer."""
+"""Tiny instances of the layers, losses and models, for the conformance suite."""
+
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,17 +19,17 @@ from .write_time import NOW, WriteTime
 WORDS = 9
 VOCABULARY = 12
 SENTENCES = 4
-NO_GRADIENT = {"fit": "Choosing facts has no gradient: the model trains it by `ranking`."}
+NO_GRADIENT = {"fit": "The choice of facts has no gradient: the model trains it by `ranking`."}
 
 
 def _ids(generator, *shape):
-    """Returns feature ids, some of them padding behind."""
+    """Returns feature ids, some of them padding at the end."""
     ids = generator.integers(1, VOCABULARY + 1, shape)
     ids[..., -1] *= generator.integers(0, 2, shape[:-1])
     return ids.astype("int32")
 
 
-def stories(batch, targets=True):
+def stories(batch: int, targets: bool = True) -> dict[str, np.ndarray]:
     """Returns seeded stories, the second half of them one sentence shorter."""
     generator = np.random.default_rng(7)
     story = _ids(generator, batch, SENTENCES, 3)
@@ -75,7 +78,7 @@ def _ages(batch):
     }
 
 
-def _scores(*shape):
+def _scores(*shape: int) -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
     def inputs(batch):
         generator = np.random.default_rng(7)
         targets = generator.integers(-1, 5, (batch, 2)).astype("int32")
@@ -88,9 +91,9 @@ def _model(**options):
     return lambda: MemoryNetwork(WORDS, VOCABULARY, embedding_dim=4, **options)
 
 
-def layer_examples():
-    """Returns a `LayerExample` of every public layer, loss and model of the package."""
-    sizes = {"vocabulary_size": VOCABULARY, "embedding_dim": 4}
+def layer_examples() -> list[LayerExample]:
+    """Returns one example per option that changes the computation."""
+    sizes: dict[str, Any] = {"vocabulary_size": VOCABULARY, "embedding_dim": 4}
     return [
         LayerExample(
             "bag_of_features",

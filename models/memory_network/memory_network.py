@@ -1,8 +1,12 @@
 """The memory network of Weston et al., with strong supervision and its three extensions."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
+from ..types import Tensor
 from .losses import MarginRankingLoss, PairwiseMarginRankingLoss
 from .response import Response
 from .supporting_facts import SupportingFacts
@@ -10,38 +14,37 @@ from .supporting_facts import SupportingFacts
 
 @keras.saving.register_keras_serializable(package="methodical")
 class MemoryNetwork(keras.Model):
-    """MemNN: answers a question about a story, and says from which of its sentences.
+    """MemNN: answers a question about a story, and names the sentences it relies on.
 
     I and G store the sentences as bags of features, O finds the supporting facts hop by hop
-    (`SupportingFacts`), R answers from them (`Response`). Trained with the supporting facts as
-    targets (strong supervision). Papers: Memory Networks (Weston et al. 2014, arXiv 1410.3916) and
+    (`SupportingFacts`), R answers from them (`Response`). The supporting facts are targets in
+    training (strong supervision). Papers: Memory Networks (Weston et al. 2014, arXiv 1410.3916) and
     Towards AI-Complete Question Answering (Weston et al. 2015, arXiv 1502.05698, section 5). The
     extensions of the second combine freely:
 
     - AM, `adaptive=True`: a learned stop fact ends the hops, a learned stop word ends the answer;
     - NL, `nonlinear=True`: `E(x) = tanh(W tanh(Φ(x)ᵀU))`;
-    - NG: give n-grams as features beside the words.
+    - NG: the features contain n-grams beside the words.
 
     `fit` minimises the sum of two margin ranking losses, over the facts of all hops
     (`PairwiseMarginRankingLoss`) and over the words of the answer (`MarginRankingLoss`), each given
-    the right facts and words before. The targets are part of the inputs; `compile` needs an
-    optimizer alone. Logs: `loss`, and two shares of questions: `answer_accuracy` (all words right)
-    and `fact_accuracy` (all facts right, in order); with the right facts and words before in `fit`,
-    with the model's own in `evaluate` and validation.
+    the correct earlier facts and words. The targets are part of the inputs; `compile` needs only an
+    optimizer. Logs: `loss`, and two shares of questions: `answer_accuracy` (all words correct) and
+    `fact_accuracy` (all facts correct, in order); given the correct earlier facts and words in
+    `fit`, and the model's own in `evaluate` and validation.
 
-    What differs from the papers, for all tasks alike: every wrong candidate counts in each step
+    Differences from the papers, the same for all tasks: every wrong candidate counts in each step
     instead of a sampled one; Adam with mini-batches instead of SGD; features of age are +1 and -1
-    (`write_time_features`); the first fact and later ones have a table each (`Matching`); the
-    answer's words so far have a table (`Response`); a sentence is found once with AM
-    (`SupportingFacts`); without AM a question with fewer facts than hops has its last fact again as
-    target; dropout where facts are sought.
+    (`write_time_features`); the first fact and later facts have separate tables (`Matching`); the
+    earlier words of the answer have a table (`Response`); with AM a sentence can be found only once
+    (`SupportingFacts`); without AM the last fact is repeated as target if a question has fewer
+    facts than hops; dropout in the search for facts.
 
     The defaults, with Adam from 0.01 decayed to 0 by a cosine over 40 epochs and batches of 32,
-    are meant for all 20 bAbI tasks alike.
+    are intended for all 20 bAbI tasks.
 
-    Stories of very different lengths are best batched with those of like length (as
-    `tf.data.Dataset.bucket_by_sequence_length` does), and without XLA (`jit_compile=False`), which
-    compiles anew for each shape.
+    Batch stories of similar length together (as `tf.data.Dataset.bucket_by_sequence_length` does),
+    and disable XLA (`jit_compile=False`), which compiles again for each shape.
 
     Example:
 
@@ -65,26 +68,26 @@ class MemoryNetwork(keras.Model):
         vocabulary_size: int ≥ `words`, the largest feature id; ids above `words` are n-grams.
         embedding_dim: int, the size D of the embedding.
         hops: int, the number of supporting facts without `adaptive`.
-        adaptive: bool, AM.
+        adaptive: bool, whether to use AM.
         max_hops: int, the largest number of supporting facts with `adaptive`.
         max_answer_words: int, the largest number of words of an answer with `adaptive`; 1 without.
-        nonlinear: bool, NL.
-        features: list of the feature ids that the model has rows for; others are ignored, and are
-            never answers. `None`: all. A small table trains faster: give the features of the data.
+        nonlinear: bool, whether to use NL.
+        features: list of the feature ids that have a row; all other ids are ignored, and are never
+            answers. `None`: all. A small table trains faster: pass the features of the data.
         memory_spaces: int, the number of tables for supporting facts, see `Matching`; 1 is the
             papers' `D = 3|W|`.
         margin: float, γ > 0 of both losses.
-        fact_dropout: float in [0, 1), the share of the components of the question's and facts'
-            summed embedding that is set to zero in training, where the next fact is sought.
-        answer_dropout: the same where the answer is sought.
+        fact_dropout: float in [0, 1), dropout rate of the summed embedding of question and facts
+            in the search for the next fact.
+        answer_dropout: the same in the search for the answer.
 
     Call arguments:
         inputs: a dict of integer tensors, B batch, S ≥ 1 sentences, F features of a sentence, Q of
             the question, padded per batch:
-            `"story"` `(B, S, F)`: feature ids, 0 is padding; a sentence of zeros does not exist;
+            `"story"` `(B, S, F)`: feature ids, 0 is padding, and so is a sentence of zeros;
             `"question"` `(B, Q)`: feature ids, padded with 0;
             `"write_time"` `(B, S)`: from 0, larger is newer;
-            and to train or evaluate
+            and for training and evaluation
             `"supporting_facts"` `(B, H)`: sentences from 0 in the order of the reasoning, padded
             with -1;
             `"answer"` `(B, A)`: word ids, padded with 0.
@@ -99,21 +102,21 @@ class MemoryNetwork(keras.Model):
 
     def __init__(
         self,
-        words,
-        vocabulary_size,
-        embedding_dim=100,
-        hops=2,
-        adaptive=False,
-        max_hops=10,
-        max_answer_words=5,
-        nonlinear=False,
-        features=None,
-        memory_spaces=2,
-        margin=0.5,
-        fact_dropout=0.3,
-        answer_dropout=0.0,
-        **kwargs,
-    ):
+        words: int,
+        vocabulary_size: int,
+        embedding_dim: int = 100,
+        hops: int = 2,
+        adaptive: bool = False,
+        max_hops: int = 10,
+        max_answer_words: int = 5,
+        nonlinear: bool = False,
+        features: Sequence[int] | None = None,
+        memory_spaces: int = 2,
+        margin: float = 0.5,
+        fact_dropout: float = 0.3,
+        answer_dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.config = {
             "words": words,
@@ -157,28 +160,28 @@ class MemoryNetwork(keras.Model):
         self.answer_accuracy = keras.metrics.Mean(name="answer_accuracy")
         self.fact_accuracy = keras.metrics.Mean(name="fact_accuracy")
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Creates the weights."""
         self.output_component.build()
         self.response_component.build()
-        self.built = True
 
-    def rank(self, inputs, training=False):
-        """Scores the right facts and words against the wrong ones, given the right ones before.
+    def rank(self, inputs: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
+        """Scores the correct facts and words, given the earlier ones, against the wrong ones.
 
         Args:
             inputs: as for the call, with `"supporting_facts"` and `"answer"`.
-            training: bool, turns the dropout on.
+            training: bool, whether to apply dropout.
 
         Returns:
-            A dict of what the losses compare: `"fact_targets"`, `"fact_pairs"`, `"answer_targets"`,
-            `"answer_scores"`; see `SupportingFacts.ranking` and `Response.ranking`.
+            A dict of the inputs of the losses: `"fact_targets"`, `"fact_pairs"`,
+            `"answer_targets"`, `"answer_scores"`; see `SupportingFacts.ranking` and
+            `Response.ranking`.
         """
         needed = ("story", "question", "write_time", "supporting_facts", "answer")
         missing = [name for name in needed if name not in inputs]
         if missing:
             raise ValueError(
-                f"Training and evaluation need the inputs {', '.join(missing)} too. "
+                f"Training and evaluation also need the inputs {', '.join(missing)}. "
                 f"Received: {sorted(inputs)}"
             )
         fact_targets, pairs, facts = self.output_component.ranking(inputs, training)
@@ -192,27 +195,34 @@ class MemoryNetwork(keras.Model):
             "answer_scores": scores,
         }
 
-    def call(self, inputs, training=False):
-        """Returns the answer and its facts; in training what the losses compare."""
-        # `fit` learns from the right facts, and does not need the answer.
+    def call(self, inputs: dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
+        """Returns the answer and its facts, in training the inputs of the losses."""
+        # `fit` learns from the correct facts, and does not need the model's answer.
         if training:
             return self.rank(inputs, training=True)
         missing = [name for name in ("story", "question", "write_time") if name not in inputs]
         if missing:
             raise ValueError(f"The inputs {missing} are missing. Received: {sorted(inputs)}")
-        found = self.output_component(
+        facts = self.output_component(
             {name: inputs[name] for name in ("story", "question", "write_time")}
         )
         answer = self.response_component(
             {
                 "story": inputs["story"],
                 "question": inputs["question"],
-                "supporting_facts": found["supporting_facts"],
+                "supporting_facts": facts["supporting_facts"],
             }
         )
-        return {**answer, **found}
+        return {**answer, **facts}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         """Returns the mean over the batch of both ranking losses."""
         ranked = y_pred if y_pred and "fact_pairs" in y_pred else self.rank(x)
         loss = ops.sum(self.fact_loss(ranked["fact_targets"], ranked["fact_pairs"]), axis=1)
@@ -223,8 +233,10 @@ class MemoryNetwork(keras.Model):
             loss = loss * ops.cast(sample_weight, loss.dtype)
         return ops.mean(loss)
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Updates and returns the shares of right answers and of right facts."""
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Tensor | None = None
+    ) -> dict[str, Any]:
+        """Updates and returns the shares of correct answers and of correct facts."""
         if "fact_pairs" in y_pred:
             answers, facts = _ranked_right(y_pred)
         else:
@@ -234,19 +246,21 @@ class MemoryNetwork(keras.Model):
         self.fact_accuracy.update_state(ops.cast(facts, "float32"), sample_weight)
         return self.get_metrics_result()
 
-    def compute_output_spec(self, inputs, training=False):
+    def compute_output_spec(
+        self, inputs: dict[str, Tensor], training: bool = False
+    ) -> dict[str, keras.KerasTensor]:
         """Returns symbols of the outputs."""
-        found = self.output_component.compute_output_spec(inputs)
+        facts = self.output_component.compute_output_spec(inputs)
         answer = self.response_component.compute_output_spec(inputs)
-        return {**answer, **found}
+        return {**answer, **facts}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {**super().get_config(), **self.config}
 
 
 def _ranked_right(ranked):
-    """Returns for each question whether all right words, and all right facts, rank first."""
+    """Returns whether all correct words, and all correct facts, of each question rank first."""
     targets = ranked["answer_targets"]
     best = ops.cast(ops.argmax(ranked["answer_scores"], axis=2), targets.dtype)
     answers = ops.all(ops.logical_or(targets < 0, best == targets), axis=1)
@@ -258,7 +272,7 @@ def _ranked_right(ranked):
 
 
 def _same(target, prediction, padding):
-    """Returns for each row whether two sequences padded to different lengths are equal: `(B,)`."""
+    """Returns for each row whether two sequences of different padding are equal: `(B,)`."""
     target = ops.cast(target, prediction.dtype)
     length = prediction.shape[1]
     target = ops.concatenate([target, ops.full_like(prediction, padding)], axis=1)

@@ -1,13 +1,17 @@
 """The R component of a memory network: the words of the answer.
 
 Dimensions: B batch, S sentences, F features of a sentence, Q features of the question, H facts,
-A words of an answer, T = A words to learn (A + 1 with the stop word), V words that may be answered.
+A words of an answer, T = A words to learn (A + 1 with the stop word), V words that can be answers.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from ..types import Tensor
 from .matching import Matching
 from .supporting_facts import shift
 
@@ -18,18 +22,18 @@ class Response(keras.layers.Layer):
 
     Memory Networks (arXiv 1410.3916), equation 4. With `adaptive` ("AM", arXiv 1502.05698, section
     5) the answer is a list of words: word `j` is the best for `[x, m_1, …, w_1, …, w_(j-1)]`, until
-    the learned word `w_0` is the best or `max_words` are given. The words given so far have a table
-    of their own, for they mean something else than the words of the facts.
+    the learned word `w_0` is the best or there are `max_words`. The earlier words of the answer
+    have their own table, since their meaning differs from that of words in facts.
 
     Args:
         words: int, ids 1 to `words` are words, which can be answers.
         vocabulary_size: int, the largest feature id.
         embedding_dim: int, the size D of the embedding.
-        features: the feature ids that have a row, see `BagOfFeatures`; only words among them can be
+        features: the feature ids that have a row, see `BagOfFeatures`; only the words in it can be
             answers.
         max_words: int ≥ 1, A: the largest number of words of an answer; 1 unless `adaptive`.
-        adaptive: bool, AM.
-        nonlinear: bool, NL, see `Matching`.
+        adaptive: bool, whether to use AM.
+        nonlinear: bool, whether to use NL, see `Matching`.
         memory_spaces: int, see `Matching`.
         dropout: float in [0, 1), see `Matching`.
 
@@ -45,17 +49,17 @@ class Response(keras.layers.Layer):
 
     def __init__(
         self,
-        words,
-        vocabulary_size,
-        embedding_dim,
-        features=None,
-        max_words=1,
-        adaptive=False,
-        nonlinear=False,
-        memory_spaces=2,
-        dropout=0.0,
-        **kwargs,
-    ):
+        words: int,
+        vocabulary_size: int,
+        embedding_dim: int,
+        features: Sequence[int] | None = None,
+        max_words: int = 1,
+        adaptive: bool = False,
+        nonlinear: bool = False,
+        memory_spaces: int = 2,
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not 1 <= words <= vocabulary_size:
             raise ValueError(
@@ -84,16 +88,16 @@ class Response(keras.layers.Layer):
         answers = [feature for feature in known if feature <= words]
         if not answers:
             raise ValueError(
-                f"`features` must have a word, an id from 1 to words={words}. "
+                f"`features` must contain a word, an id from 1 to words={words}. "
                 f"Received: features={features}"
             )
         # The last one is the stop word.
         self._answers = np.array([*answers, 0], "int32")
         self._answer_index = np.full(vocabulary_size + 1, -1, "int32")
         self._answer_index[answers] = np.arange(len(answers))
-        self.answer_bag = self.matching.new_bag("answer_bag") if adaptive else None
+        self.answer_bag: Any = self.matching.new_bag("answer_bag") if adaptive else None
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Creates the weights."""
         self.matching.build()
         if self.adaptive:
@@ -103,7 +107,6 @@ class Response(keras.layers.Layer):
                 initializer=keras.initializers.RandomNormal(stddev=0.1),
                 name="stop_word",
             )
-        self.built = True
 
     def _candidates(self):
         """Returns `E(w)` of the words that can be answers, and of the stop word: `(V + 1, D)`."""
@@ -126,16 +129,16 @@ class Response(keras.layers.Layer):
         memories = memories * ops.cast(facts >= 0, memories.dtype)[:, :, None]
         return self.matching.question_bag(inputs["question"]) + ops.sum(memories, axis=1)
 
-    def ranking(self, inputs, training=False):
-        """Scores the words after the right words before them.
+    def ranking(self, inputs: dict[str, Tensor], training: bool = False) -> tuple[Tensor, Tensor]:
+        """Scores the words, given the correct earlier words.
 
         Args:
-            inputs: as for the call, and `"answer"` integer `(B, A)`, the right words, padded with
-                0. Without `adaptive` only the first counts.
-            training: bool, turns the dropout on.
+            inputs: as for the call, and `"answer"` integer `(B, A)`, the correct words, padded
+                with 0. Without `adaptive` only the first counts.
+            training: bool, whether to apply dropout.
 
         Returns:
-            The pair for `MarginRankingLoss`: targets int32 `(B, T)`, -1 where there is none, and
+            The inputs of `MarginRankingLoss`: targets int32 `(B, T)`, -1 for none, and
             scores float32 `(B, T, V)`, with the stop word `(B, T, V + 1)`.
         """
         answer = ops.cast(inputs["answer"], "int32")
@@ -152,7 +155,7 @@ class Response(keras.layers.Layer):
             targets = ops.where(stop, len(self._answers) - 1, targets)
         return targets, self._scores(bag, self._candidates(), training)
 
-    def call(self, inputs):
+    def call(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Returns the answer and its probability."""
         candidates = self._candidates()
         bag = self._bag(inputs)
@@ -176,7 +179,7 @@ class Response(keras.layers.Layer):
                 bag = bag + self.answer_bag(word[:, None])
         return {"answer": ops.stack(answer, axis=1), "probability": probability}
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: dict[str, Tensor]) -> dict[str, keras.KerasTensor]:
         """Returns symbols of the outputs."""
         batch = inputs["question"].shape[0]
         return {
@@ -184,7 +187,7 @@ class Response(keras.layers.Layer):
             "probability": keras.KerasTensor((batch,), dtype="float32"),
         }
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {
             **super().get_config(),

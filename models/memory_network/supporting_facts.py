@@ -4,37 +4,41 @@ Dimensions: B batch, S sentences, F features of a sentence, Q features of the qu
 H hops, M = S candidates (S + 1 with the stop fact), T = H hops to learn (H + 1 with the stop).
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
+from ..types import Tensor
 from .matching import Matching
 from .write_time import NOW, WriteTime, tournament
 
 
-def shift(sequence, first):
+def shift(sequence: Tensor, first: int) -> Tensor:
     """Returns `sequence` `(B, T, ...)` moved one place to the right, with `first` in front."""
     return ops.concatenate([ops.full_like(sequence[:, :1], first), sequence[:, :-1]], axis=1)
 
 
 @keras.saving.register_keras_serializable(package="methodical")
 class SupportingFacts(keras.layers.Layer):
-    """Picks the sentences of a story that a question needs, one after the other.
+    """Finds the sentences of a story that a question needs, one after another.
 
-    Hop `k` picks `m_k = O(x, m_1, …, m_(k-1))`: the winner of a tournament in which sentence y
-    beats y' where `s_Ot([x, m_1, …], y, y') > 0` (Memory Networks, arXiv 1410.3916, section 3.4 and
-    Algorithm 1). The time of `x` in the write-time features is that of the last fact found.
+    Hop `k` finds `m_k = O(x, m_1, …, m_(k-1))`: the winner of a tournament in which sentence y
+    beats y' if `s_Ot([x, m_1, …], y, y') > 0` (Memory Networks, arXiv 1410.3916, section 3.4 and
+    Algorithm 1). The time of `x` in the write-time features is that of the last fact.
 
     With `adaptive` ("AM", arXiv 1502.05698, section 5) a learned fact `m_0` competes in each hop,
-    without features of time; where it beats the winner, the facts found so far are all. Departure:
-    a sentence cannot be found twice.
+    without features of time; if it beats the winner, there are no more facts. Departure: a sentence
+    cannot be found twice.
 
     Args:
         vocabulary_size: int, the largest feature id.
         embedding_dim: int, D.
         features: the feature ids that have a row, see `BagOfFeatures`.
         hops: int ≥ 1, the number of hops; with `adaptive` the largest number.
-        adaptive: bool, AM.
-        nonlinear: bool, NL, see `Matching`.
+        adaptive: bool, whether to use AM.
+        nonlinear: bool, whether to use NL, see `Matching`.
         memory_spaces: int, see `Matching`.
         dropout: float in [0, 1), see `Matching`.
 
@@ -44,25 +48,25 @@ class SupportingFacts(keras.layers.Layer):
             is newer, below `NOW`. S ≥ 1.
 
     Output: a dict:
-        `"supporting_facts"`: int32 `(B, H)`, the sentences in the order in which they were found,
-            from 0; -1 where there is none.
+        `"supporting_facts"`: int32 `(B, H)`, the indices of the sentences, from 0, in the order of
+            the hops; -1 for none.
         `"attention"`: float32 `(B, H, S)`, for pictures: the softmax over y of
-            `s_Ot(x, y, winner)`. Zeros where there is no hop; what lacks to 1 is the share of
-            `m_0`.
+            `s_Ot(x, y, winner)`. Zeros if there is no hop; the sum falls short of 1 by the share
+            of `m_0`.
     """
 
     def __init__(
         self,
-        vocabulary_size,
-        embedding_dim,
-        features=None,
-        hops=2,
-        adaptive=False,
-        nonlinear=False,
-        memory_spaces=2,
-        dropout=0.0,
-        **kwargs,
-    ):
+        vocabulary_size: int,
+        embedding_dim: int,
+        features: Sequence[int] | None = None,
+        hops: int = 2,
+        adaptive: bool = False,
+        nonlinear: bool = False,
+        memory_spaces: int = 2,
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if hops < 1:
             raise ValueError(f"`hops` must be at least 1. Received: hops={hops}")
@@ -80,7 +84,7 @@ class SupportingFacts(keras.layers.Layer):
         )
         self.write_time = WriteTime(name="write_time", dtype=self.dtype_policy)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Creates the weights."""
         dim = self.matching.embedding_dim
         self.matching.build()
@@ -91,7 +95,6 @@ class SupportingFacts(keras.layers.Layer):
                 initializer=keras.initializers.RandomNormal(stddev=0.1),
                 name="stop_fact",
             )
-        self.built = True
 
     def _candidates(self, story):
         """Returns `E(y)` of the sentences `(B, S, D)` and of the stop fact `(1, D)` or `None`."""
@@ -108,15 +111,14 @@ class SupportingFacts(keras.layers.Layer):
             scores = ops.concatenate([scores, ops.matmul(query, ops.transpose(stop))], axis=-1)
         return ops.cast(scores, "float32")
 
-    def targets(self, supporting_facts, sentences):
-        """Returns what each hop should find: int32 `(B, T)`, -1 where there is nothing to learn.
+    def targets(self, supporting_facts: Tensor, sentences: int | Tensor) -> Tensor:
+        """Returns the target of each hop: int32 `(B, T)`, -1 for none.
 
-        With `adaptive` the stop fact (index `sentences`) follows the last fact. Without it a
-        question with fewer facts than hops has its last fact again in the hops that are left, for
-        these hops are made in any case.
+        With `adaptive` the stop fact (index `sentences`) follows the last fact. Without it the last
+        fact is repeated if a question has fewer facts than hops, since all hops are made.
 
         Args:
-            supporting_facts: integer tensor `(B, H)`, from 0, padded with -1 behind.
+            supporting_facts: integer tensor `(B, H)`, from 0, padded with -1 at the end.
             sentences: int, S.
         """
         facts = ops.cast(supporting_facts, "int32")[:, : self.hops]
@@ -132,8 +134,10 @@ class SupportingFacts(keras.layers.Layer):
             columns.append(ops.where(facts[:, hop] >= 0, facts[:, hop], columns[-1]))
         return ops.stack(columns, axis=1)
 
-    def ranking(self, inputs, training=False):
-        """Compares the fact to find with each other sentence, given the facts before it.
+    def ranking(
+        self, inputs: dict[str, Tensor], training: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compares each correct fact with every other sentence, given the earlier facts.
 
         Args:
             inputs: as for the call, and `"supporting_facts"` integer `(B, H)`, the facts to find
@@ -175,9 +179,9 @@ class SupportingFacts(keras.layers.Layer):
         forward, backward = age_scores(y_time, other_time), age_scores(other_time, y_time)
         rivals = ops.any(story != 0, axis=2)[:, None, :]
         if self.adaptive:
-            found = ops.where(is_fact[:, :, None], is_target, False)[:, :, :-1]
-            found = shift(ops.cumsum(ops.cast(found, "int32"), axis=1), 0)
-            rivals = ops.logical_and(rivals, found == 0)
+            earlier = ops.where(is_fact[:, :, None], is_target, False)[:, :, :-1]
+            earlier = shift(ops.cumsum(ops.cast(earlier, "int32"), axis=1), 0)
+            rivals = ops.logical_and(rivals, earlier == 0)
             # The stop fact has no age.
             aged = ops.cast(is_fact, "float32")[:, :, None]
             forward, backward = (
@@ -193,8 +197,8 @@ class SupportingFacts(keras.layers.Layer):
         )
         return targets, pairs, ops.where(is_fact, targets, -1)
 
-    def call(self, inputs):
-        """Returns the facts found and the attention."""
+    def call(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Returns the facts and the attention."""
         story = inputs["story"]
         time = ops.cast(inputs["write_time"], "int32")
         batch, sentences = ops.shape(story)[0], ops.shape(story)[1]
@@ -256,7 +260,7 @@ class SupportingFacts(keras.layers.Layer):
         *_, facts, attention = ops.while_loop(unfinished, find, state)
         return {"supporting_facts": facts, "attention": attention}
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: dict[str, Tensor]) -> dict[str, keras.KerasTensor]:
         """Returns symbols of the outputs."""
         batch, sentences = inputs["story"].shape[:2]
         return {
@@ -264,7 +268,7 @@ class SupportingFacts(keras.layers.Layer):
             "attention": keras.KerasTensor((batch, self.hops, sentences), dtype="float32"),
         }
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {
             **super().get_config(),

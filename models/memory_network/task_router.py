@@ -1,13 +1,17 @@
-"""Which task a question belongs to: what serving needs in front of models trained per task.
+"""The choice of the task of a question, for serving models that were trained per task.
 
-The paper trains and tests one model a task and knows the task of each question; a client that sends
-a story and a question does not say it. This linear classifier over bags of words does.
+The paper trains and tests one model per task and knows the task of each question. A client sends
+only a story and a question; this linear classifier over bags of words predicts the task.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from ..types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="methodical")
@@ -15,7 +19,7 @@ class TaskRouter(keras.Model):
     """Linear classifier of the task from two bags of features.
 
     `logits = sum_i A[story_i] / n + sum_j B[question_j] + b`, where `n` is the number of features
-    of the story, so that long stories do not drown the question.
+    of the story, so that long stories do not outweigh the question.
 
     Args:
         vocabulary_size: integer. The largest feature id.
@@ -35,7 +39,7 @@ class TaskRouter(keras.Model):
     (3, 2)
     """
 
-    def __init__(self, vocabulary_size: int, tasks: int, **kwargs):
+    def __init__(self, vocabulary_size: int, tasks: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         for name, value in (("vocabulary_size", vocabulary_size), ("tasks", tasks)):
             if value < 1:
@@ -49,14 +53,13 @@ class TaskRouter(keras.Model):
             vocabulary_size + 1, tasks, embeddings_initializer="zeros", name="question_weights"
         )
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Creates the bias and the tables."""
         self.story_weights.build()
         self.question_weights.build()
         self.bias = self.add_weight(shape=(self.tasks,), initializer="zeros", name="bias")
-        self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: dict[str, Tensor]) -> Tensor:
         """Returns the logits."""
         story, question = inputs["story"], inputs["question"]
         story_logits, count = self._bag(self.story_weights, story, axis=(1, 2))
@@ -68,11 +71,11 @@ class TaskRouter(keras.Model):
         summed = ops.sum(table(ids) * present[..., None], axis=axis)
         return summed, ops.sum(present, axis=axis)[:, None]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: dict[str, Shape]) -> Shape:
         """Returns `(B, tasks)`."""
         return (input_shape["question"][0], self.tasks)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         config = super().get_config()
         return {**config, "vocabulary_size": self.vocabulary_size, "tasks": self.tasks}

@@ -9,15 +9,13 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ...components.base.component import Component
 from ...components.base.parameters import HOW, Parameters
 from ...components.io import filesystem
 from .source_code import SourceCode
-
-BASELINE = "baseline"
 
 Fingerprint = dict[str, Any]
 
@@ -82,7 +80,10 @@ def _content(path: str) -> str:
 
 
 def differences(
-    old: Fingerprint, new: Fingerprint, producers: Mapping[str, tuple[str, bool]]
+    old: Fingerprint,
+    new: Fingerprint,
+    producers: Mapping[str, tuple[str, bool]],
+    resolved: Collection[str] = (),
 ) -> list[str]:
     """Says what differs between two fingerprints of one component.
 
@@ -90,43 +91,44 @@ def differences(
         old: fingerprint of an earlier execution.
         new: fingerprint of the execution to come. An input whose value is `None` is not made yet.
         producers: by input name, the component that makes it and whether it runs in this run.
+        resolved: names of the inputs that come of the last blessed model.
 
     Returns:
         Short statements, for example `parameter epochs 20 → 30`.
     """
-    found = []
+    changes = []
     if old.get("python") != new["python"]:
-        found.append(f"Python {old.get('python')} → {new['python']}")
-    found += _changed("", old.get("code", {}), new["code"])
-    found += _changed("function ", old.get("functions", {}), new["functions"])
+        changes.append(f"Python {old.get('python')} → {new['python']}")
+    changes += _changed("", old.get("code", {}), new["code"])
+    changes += _changed("function ", old.get("functions", {}), new["functions"])
     before, after = old.get("parameters", {}), new["parameters"]
     for name in sorted(before.keys() | after.keys()):
         if name not in before:
-            found.append(f"parameter {name} is new ({_short(after[name])})")
+            changes.append(f"parameter {name} is new ({_short(after[name])})")
         elif name not in after:
-            found.append(f"parameter {name} is gone")
+            changes.append(f"parameter {name} is gone")
         elif before[name] != after[name]:
-            found.append(f"parameter {name} {_short(before[name])} → {_short(after[name])}")
-    found += source_change(old, new)
-    found += _changed("data file ", old.get("data", {}), new["data"])
+            changes.append(f"parameter {name} {_short(before[name])} → {_short(after[name])}")
+    changes += source_change(old, new)
+    changes += _changed("data file ", old.get("data", {}), new["data"])
     before, after = dict(old.get("inputs", {})), dict(new.get("inputs", {}))
-    baselines = before.pop(BASELINE, None), after.pop(BASELINE, None)
-    known = len(found)
+    blessed = [(before.pop(name, None), after.pop(name, None)) for name in resolved]
+    known = len(changes)
     for name in sorted(before.keys() | after.keys()):
         if name not in before:
-            found.append(f"input {name} is new{_from(name, producers)}")
+            changes.append(f"input {name} is new{_from(name, producers)}")
         elif name not in after:
-            found.append(f"input {name} is gone")
+            changes.append(f"input {name} is gone")
         elif before[name] != after[name] or after[name] is None:
-            found.append(f"input {name} changed{_from(name, producers)}")
-    # Another model has another baseline: that alone is worth no words.
-    if len(found) == known and baselines[0] != baselines[1]:
-        found.append("another last blessed model")
-    return found
+            changes.append(f"input {name} changed{_from(name, producers)}")
+    # Another model is compared with another one: that alone is worth no words.
+    if len(changes) == known and any(then != now for then, now in blessed):
+        changes.append("another last blessed model")
+    return changes
 
 
 def source_change(old: Fingerprint, new: Fingerprint, data_dir: str | None = None) -> list[str]:
-    """Says that the examples come from another source, in a list that is else empty.
+    """Says that the examples come from another source, in a list that is otherwise empty.
 
     Args:
         old: fingerprint of an earlier execution.
@@ -140,7 +142,7 @@ def source_change(old: Fingerprint, new: Fingerprint, data_dir: str | None = Non
     return [f"data {old.get('source')} → {new['source']}{place}"]
 
 
-def reason(changes: list[str]) -> str:
+def reason(changes: Sequence[str]) -> str:
     """Joins differences into the reason of a miss: two at most, and how many more.
 
     Inputs change as a consequence of what the stages before show, so they are named last.
@@ -152,15 +154,15 @@ def reason(changes: list[str]) -> str:
 
 
 def _changed(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    found = []
+    changes = []
     for name in sorted(old.keys() | new.keys()):
         if name not in old:
-            found.append(f"{what}{name} is new")
+            changes.append(f"{what}{name} is new")
         elif name not in new:
-            found.append(f"{what}{name} is gone")
+            changes.append(f"{what}{name} is gone")
         elif old[name] != new[name]:
-            found.append(f"{what}{name} changed")
-    return found
+            changes.append(f"{what}{name} changed")
+    return changes
 
 
 def _from(name: str, producers: Mapping[str, tuple[str, bool]]) -> str:

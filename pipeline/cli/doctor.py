@@ -9,12 +9,13 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
 from typing import Any
 
-from ...components.io import filesystem
-from ..metadata.metadata_store import MetadataError
-from ..run import lock, run_record
+from packaging.requirements import Requirement
+
+from ..metadata.database import MetadataError
+from ..run import lock
+from ..run.machine import cores, memory_gib
 from ..run.root import Root
 
 _PYTHON = ((3, 10), (3, 14))
@@ -33,13 +34,10 @@ def examine(root: str) -> list[Finding]:
     Returns:
         Findings with `name`, `state` (`ok`, `warning` or `broken`) and `detail`.
     """
-    found = [_python(), *_requirements(), _crc32c(), _beam_runner()]
     place = Root(root)
-    checks: list[Callable[[], Finding]] = [_cores, _memory, lambda: _disk(place)]
-    if not place.is_remote:
-        checks.append(lambda: _writable(place))
-    checks += [lambda: _store(place), lambda: _lock(place)]
-    return [*found, *(check() for check in checks)]
+    machine = [_python(), *_requirements(), _crc32c(), _beam_runner(), _cores(), _memory()]
+    writable = [] if place.is_remote else [_writable(place)]
+    return [*machine, _disk(place), *writable, _store(place), _lock(place)]
 
 
 def _finding(name: str, state: str, detail: str) -> Finding:
@@ -58,38 +56,24 @@ def _python() -> Finding:
 def _requirements() -> list[Finding]:
     """Compares the installed packages with the requirements of this package."""
     try:
-        required = importlib.metadata.requires("methodical") or []
+        texts = importlib.metadata.requires("methodical") or []
     except importlib.metadata.PackageNotFoundError:
         return [_finding("methodical", "broken", "not installed: pip install -e .")]
-    return [_requirement(text) for text in required if "extra ==" not in text]
+    required = [Requirement(text) for text in texts]
+    # A requirement of an extra does not count without that extra.
+    needed = [one for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return [_requirement(requirement) for requirement in needed]
 
 
-def _requirement(text: str) -> Finding:
-    name = text.split(";")[0].strip()
-    for sign in "<>=!~[ ":
-        name = name.split(sign)[0]
+def _requirement(requirement: Requirement) -> Finding:
+    name, text = requirement.name, f"{requirement.name}{requirement.specifier}"
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return _finding(name, "broken", f"missing: pip install '{text.split(';')[0].strip()}'")
-    if not _satisfies(version, text):
+        return _finding(name, "broken", f"missing: pip install '{text}'")
+    if not requirement.specifier.contains(version, prereleases=True):
         return _finding(name, "broken", f"{text} is needed. Received: {version}")
     return _finding(name, "ok", version)
-
-
-def _satisfies(version: str, requirement: str) -> bool:
-    lowest = requirement.partition(">=")[2].split(",")[0].split(";")[0].strip()
-    return not lowest or _numbers(version) >= _numbers(lowest)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    numbers = []
-    for part in version.split("."):
-        digits = "".join(char for char in part if char.isdigit())
-        if not part[:1].isdigit():
-            break
-        numbers.append(int(digits))
-    return tuple(numbers)
 
 
 def _crc32c() -> Finding:
@@ -110,11 +94,11 @@ def _beam_runner() -> Finding:
 
 
 def _cores() -> Finding:
-    return _finding("processor cores", "ok", str(run_record.cores()))
+    return _finding("processor cores", "ok", str(cores()))
 
 
 def _memory() -> Finding:
-    memory = run_record.memory_gib()
+    memory = memory_gib()
     if memory is None:
         return _finding("memory", "warning", "the system does not tell")
     state = "ok" if memory >= _MEMORY_GIB else "warning"
@@ -146,7 +130,7 @@ def _writable(root: Root) -> Finding:
 
 
 def _store(root: Root) -> Finding:
-    if not filesystem.exists(root.metadata):
+    if not root.has_store:
         return _finding("metadata store", "ok", "none yet")
     try:
         with root.open_store(read_only=True) as store:

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ...components.io import filesystem
+from ..run.listener import Listener
 from ..run.run_record import Record
-from ..run.runner import Listener
 
 _STYLES = {
     "done": "green",

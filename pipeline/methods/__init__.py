@@ -1,66 +1,26 @@
-"""The methods by name: one entry and one file a method.
-
-A method's file is imported when the method is asked for, so that the command line starts without
-loading them all.
-"""
+"""The methods by name: a package each, imported when the method is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .method import Method
 
-
-def _babi() -> Method:
-    from .memory_network import METHOD
-
-    return METHOD
-
-
-def _batch_norm() -> Method:
-    from .batch_norm import METHOD
-
-    return METHOD
-
-
-def _batch_norm_inception() -> Method:
-    from .batch_norm.inception import METHOD
-
-    return METHOD
-
-
-def _nmf() -> Method:
-    from .factorization.ratings import METHOD
-
-    return METHOD
-
-
-def _nmf_parts() -> Method:
-    from .factorization.parts import METHOD
-
-    return METHOD
-
-
-def _facenet() -> Method:
-    from .facenet import METHOD
-
-    return METHOD
-
-
-_METHODS: dict[str, Callable[[], Method]] = {
-    "babi": _babi,
-    "batch-norm": _batch_norm,
-    "batch-norm-inception": _batch_norm_inception,
-    "facenet": _facenet,
-    "nmf": _nmf,
-    "nmf-parts": _nmf_parts,
+_METHODS = {
+    "babi": "memory_network",
+    "batch-norm": "batch_norm.sigmoid",
+    "batch-norm-inception": "batch_norm.inception",
+    "facenet": "facenet",
+    "nmf": "factorization.ratings",
+    "nmf-parts": "factorization.parts",
 }
+"""Package of each method, below this one; it has `METHOD`."""
 
 
 def names() -> list[str]:
-    """Returns the methods' names in the order of the catalogue.
+    """Returns the methods' names in the order of the list.
 
     ```python
     >>> "babi" in names()
@@ -71,7 +31,7 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Method:
-    """Returns a method's entry.
+    """Returns a method.
 
     Args:
         name: as on the command line.
@@ -80,10 +40,10 @@ def find(name: str) -> Method:
         ValueError: there is no such method.
     """
     if name not in _METHODS:
-        from ...components.base.errors import did_you_mean
+        from ...components.base.suggestions import did_you_mean
 
         raise ValueError(
             f"There is no method {name!r}{did_you_mean(name, _METHODS)} "
             f"Known: {', '.join(_METHODS)}. Received: {name!r}"
         )
-    return _METHODS[name]()
+    return importlib.import_module(f".{_METHODS[name]}", __name__).METHOD

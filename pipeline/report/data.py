@@ -9,7 +9,8 @@ from typing import Any
 
 from ...components.base.artifacts import ExampleAnomalies, Examples, ExampleStatistics
 from ...components.io import example_proto, filesystem, tfrecord
-from ..charts.charts import histogram, number
+from ..charts.bars import histogram
+from ..charts.svg import number
 from .figures import is_picture
 from .outputs import Outputs, count_lines, json_rows, plain
 
@@ -93,7 +94,8 @@ def dead_letters(outputs: Outputs) -> dict[str, Any]:
     for name in filesystem.list_dir(folder):
         if kept := KEPT.fullmatch(name):
             found.append((kept.group(1) or "failed stage", filesystem.join(folder, name)))
-    total, rows = 0, []
+    total = 0
+    rows: list[dict[str, Any]] = []
     for component, path in found:
         total += count_lines(path)
         rows.extend(
@@ -115,7 +117,7 @@ def samples(outputs: Outputs, method: Any) -> dict[str, Any]:
     if artifact is None:
         return {}
     split = min(artifact.splits, key=lambda name: (ORDER.get(name, 9), name))
-    draw = getattr(method, "samples", None) or _plain_sample
+    draw = method.data.sample if method is not None else _plain_sample
     shown = []
     for record in spread_records(artifact.files(split), SAMPLES):
         features = example_proto.decode(record)

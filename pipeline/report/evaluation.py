@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...components.base.artifacts import ModelEvaluation
-from ...components.evaluator.component import FIGURES, measured_examples
-from ..charts.charts import bar, number
-from .figures import drawn_figures
+from ...components.base.natural_sort import natural_key
+from ...components.evaluator.component import PLOTTED, measured_examples
+from ...components.io import filesystem
+from ..charts.bars import bar
+from ..charts.svg import number
+from .figures import checked_figures, drawn_figures
 from .outputs import Outputs
+from .paper import compared, parameters_of
 
 ALL = "all"
 NO_DELTA: Mapping[str, Any] = {"text": "", "tone": "", "size": 0.0}
@@ -23,7 +26,9 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
     if artifact is None:
         return {}
     found = artifact.read_json("evaluation.json")
-    higher = getattr(method, "higher_is_better", True)
+    if method is not None:
+        found = compared(method.role("paper"), found, parameters_of(outputs.run))
+    higher = found.get("higher_is_better", True)
     main = found.get("main") or next(iter(found.get("metrics") or {}), "")
     paper = found.get("paper") or []
     baseline = found.get("baseline") or {}
@@ -36,6 +41,7 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
     before[()] = (sliced_before or {}).get("metrics") or baseline.get("metrics") or {}
     total = (sliced or {}).get("metrics") or found.get("metrics") or {}
 
+    baselines = [metric.name for metric in getattr(method, "metrics", ()) if metric.baseline]
     theirs_all = [figure["value"] for figure in beside]
     values = [row["metrics"].get(main) for row in found.get("slices") or ()]
     values += [total.get(main)]
@@ -109,7 +115,7 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
                 "value": show(total.get(name)),
                 "delta": delta(total.get(main), total.get(name), higher, show),
             }
-            for name in getattr(method, "baselines", ())
+            for name in baselines
             if total.get(name) is not None
         ],
         "mean_over": (sliced or {}).get("slice"),
@@ -130,8 +136,23 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
         "thresholds": found.get("thresholds") or [],
         "baseline": bool(baseline),
         "baseline_uri": baseline.get("uri"),
-        "figures": drawn_figures(artifact, FIGURES),
+        **_plots(artifact, found, method),
     }
+
+
+def _plots(artifact: ModelEvaluation, found: Mapping[str, Any], method: Any) -> dict[str, Any]:
+    """Returns the method's drawings of its models and of the measures of sets."""
+    if not filesystem.exists(artifact.path(PLOTTED)):
+        # Roots of version 0.1 have the figures as the Evaluator drew them.
+        return {"figures": drawn_figures(artifact, "figures.json")}
+    figures: dict[str, str] = {}
+    if method is not None:
+        drawing = method.role("figures")
+        figures |= drawing.plot(artifact.read_json(PLOTTED))
+        measure_figures = getattr(drawing, "measure_figures", None)
+        if measure_figures is not None:
+            figures |= measure_figures(found["measures"])
+    return {"figures": checked_figures(figures)}
 
 
 def _further(
@@ -265,14 +286,5 @@ def _key(keys: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((str(name), str(value)) for name, value in keys.items()))
 
 
-def parts(text: str) -> list[tuple[int, int, str]]:
-    """Returns a sort key by which `task 2` comes before `task 10`."""
-    return [
-        (0, int(part), "") if part.isdigit() else (1, 0, part)
-        for part in re.split(r"(\d+)", text)
-        if part
-    ]
-
-
 def _natural(keys: Mapping[str, str]) -> list[Any]:
-    return [(name, parts(str(value))) for name, value in keys.items()]
+    return [(name, natural_key(str(value))) for name, value in keys.items()]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
-from ..charts.charts import ACCENT, FONT, INK, LINE, MUTED
+from ..charts.palette import ACCENT, CARD, INK, LINE
+from ..charts.svg import CHARACTER, circle, drawing, element, line, shortened, text
 
 ROW = 42
 LANE = 23
@@ -49,7 +49,8 @@ def lineage_graph(stages: Sequence[Mapping[str, Any]]) -> str:
         )
         for index in range(len(shown))
     }
-    width = right + 8 + 6.8 * max([17, *(len(text) for text in named.values())])
+    longest = max(17, *map(len, named.values()))
+    width = right + 8 + 11 * CHARACTER * longest
     height = top + len(shown) * ROW + 4
 
     def x_of(lane: int) -> float:
@@ -62,39 +63,24 @@ def lineage_graph(stages: Sequence[Mapping[str, Any]]) -> str:
     for index in range(len(shown)):
         touched = [a.lane for a in artifacts if a.maker == index or index in a.readers]
         if touched:
-            end = x_of(max(touched))
-            parts.append(
-                f'<line x1="{LEFT}" y1="{y_of(index):.0f}" x2="{end:.0f}" y2="{y_of(index):.0f}"'
-                f' style="stroke:{LINE};stroke-width:1.5"/>'
-            )
+            y = y_of(index)
+            parts.append(line(LEFT, y, x_of(max(touched)), y, LINE, stroke_width=1.5))
     for artifact in artifacts:
-        parts.append(_line(artifact, shown, x_of, y_of))
+        parts.append(_lane(artifact, shown, x_of, y_of))
     for index, stage in enumerate(shown):
-        y = y_of(index)
-        reused = stage["state"] == "cached"
-        fill = "var(--card,#fff)" if reused else INK
-        parts.append(
-            f'<circle cx="{LEFT}" cy="{y:.0f}" r="4.5" style="fill:{fill};stroke:{INK};'
-            'stroke-width:1.5"/>'
-            f'<text x="{LEFT - 14}" y="{y - 1:.0f}" text-anchor="end" style="font:600 12.5px'
-            f' system-ui,sans-serif;fill:{INK}">{escape(stage["component"])}</text>'
-            f'<text x="{LEFT - 14}" y="{y + 12:.0f}" text-anchor="end" style="font:10px {FONT};'
-            f'fill:{MUTED}">{escape(_short(stage["execution_id"]))}</text>'
-        )
-        parts.append(
-            f'<text x="{right + 2}" y="{y + 4:.0f}" style="font:11px {FONT};fill:{INK}">'
-            f"{escape(named[index])}</text>"
-        )
+        y, said = y_of(index), _short(stage["execution_id"])
+        fill = CARD if stage["state"] == "cached" else INK
+        bold = {"font_family": "system-ui,sans-serif", "font_size": 12.5, "font_weight": 600}
+        parts += [
+            circle(LEFT, y, 4.5, fill, stroke=INK, stroke_width=1.5),
+            text(LEFT - 14, y - 1, stage["component"], "end", INK, **bold),
+            text(LEFT - 14, y + 12, said, "end", font_size=10),
+            text(right + 2, y + 4, named[index], "start", INK),
+        ]
     if earlier:
-        parts.append(
-            f'<text x="{right + 2}" y="24" style="font:11px {FONT};fill:{MUTED}">'
-            "from an earlier run</text>"
-        )
-    size = f'width="{width:.0f}" height="{height}" viewBox="0 0 {width:.0f} {height}"'
-    label = "lineage: stages and the artifacts that they made and read"
-    return (
-        f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" {size} role="img"'
-        f' aria-label="{label}">{"".join(parts)}</svg>'
+        parts.append(text(right + 2, 24, "from an earlier run", "start"))
+    return drawing(
+        width, height, "lineage: stages and the artifacts that they made and read", parts
     )
 
 
@@ -152,25 +138,22 @@ def _place(artifacts: Sequence[_Artifact], rows: int) -> int:
     return len(free_from)
 
 
-def _line(artifact: _Artifact, stages: Sequence[Mapping[str, Any]], x_of: Any, y_of: Any) -> str:
+def _lane(artifact: _Artifact, stages: Sequence[Mapping[str, Any]], x_of: Any, y_of: Any) -> str:
     x, start = x_of(artifact.lane), y_of(artifact.maker)
     last = max(artifact.readers, default=artifact.maker)
     readers = ", ".join(stages[reader]["component"] for reader in artifact.readers) or "no stage"
     maker = stages[artifact.maker]["component"] if artifact.maker >= 0 else "an earlier run"
-    title = f"{artifact.name} ({_short(artifact.execution)}): made by {maker}, read by {readers}"
-    rings = "".join(
-        f'<circle cx="{x}" cy="{y_of(reader):.0f}" r="4" style="fill:var(--card,#fff);'
-        f'stroke:{ACCENT};stroke-width:2"/>'
-        for reader in artifact.readers
-    )
-    return (
-        f'<g class="lane"><title>{escape(title)}</title>'
-        f'<line x1="{x}" y1="{start:.0f}" x2="{x}" y2="{y_of(last):.0f}" style="stroke:{ACCENT};'
-        f'stroke-width:2"/><circle cx="{x}" cy="{start:.0f}" r="5" style="fill:{ACCENT}"/>'
-        f"{rings}</g>"
+    return element(
+        "g",
+        line(x, start, x, y_of(last), ACCENT, stroke_width=2),
+        circle(x, start, 5, ACCENT),
+        *(
+            circle(x, y_of(reader), 4, CARD, stroke=ACCENT, stroke_width=2)
+            for reader in artifact.readers
+        ),
+        title=f"{artifact.name} ({_short(artifact.execution)}): made by {maker}, read by {readers}",
     )
 
 
 def _short(execution: Any) -> str:
-    text = f"execution {execution}" if isinstance(execution, int) else str(execution)
-    return text if len(text) <= 30 else f"{text[:29]}…"
+    return shortened(f"execution {execution}" if isinstance(execution, int) else str(execution), 30)

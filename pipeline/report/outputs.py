@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from ...components.base.artifacts import Artifact
 from ...components.io import filesystem
 
 NOT_REACHED = "not reached"
+Kind = TypeVar("Kind", bound=Artifact)
 
 
 class Outputs:
@@ -26,9 +27,7 @@ class Outputs:
         self.run = run
         self.stages = {stage["component"]: stage for stage in run.get("stages") or ()}
 
-    def artifact(
-        self, component: str, output: str, kind: type[Artifact] = Artifact
-    ) -> Artifact | None:
+    def artifact(self, component: str, output: str, kind: type[Kind]) -> Kind | None:
         """Returns an output of a stage, or `None` if the run has not got it."""
         stage = self.stages.get(component) or {}
         path = (stage.get("outputs") or {}).get(output)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...components.base.component import Component
 from ...components.io import filesystem
-from ..charts.charts import number
+from ..charts import palette
+from ..charts.svg import number
 from . import data, evaluation, lineage, serving, training, wrong_answers
 from .outputs import NOT_REACHED, Outputs, guarded, plain
 
@@ -73,16 +74,17 @@ def report_html(run: Mapping[str, Any], root: str, method: Method | None = None)
     measured = guarded(lambda: evaluation.evaluation(outputs, method))
     view = {
         "run": run,
+        "palette": palette.css(),
         "head": _head(run, root, method, measured),
         "stages": _stages(run, method),
         "statistics": guarded(lambda: data.statistics(outputs)),
         "anomalies": guarded(lambda: data.anomalies(outputs)),
         "dead_letters": guarded(lambda: data.dead_letters(outputs)),
         "samples": guarded(lambda: data.samples(outputs, method)),
-        "training": guarded(lambda: training.training(outputs)),
+        "training": guarded(lambda: training.training(outputs, method)),
         "evaluation": measured,
         "wrong": guarded(lambda: wrong_answers.wrong_answers(outputs, method)),
-        "serving": guarded(lambda: serving.serving(outputs, method)),
+        "serving": guarded(lambda: serving.serving(outputs)),
         "lineage": guarded(lambda: _lineage(run)),
         "not_reached": NOT_REACHED,
     }
@@ -117,7 +119,7 @@ def _head(
         "paper": parts,
         "paper_url": f"https://arxiv.org/abs/{found.group(1)}" if found else "",
         "badges": badges,
-        "state_tone": {"complete": "good", "stopped": "warn"}.get(run.get("state"), "bad"),
+        "state_tone": {"complete": "good", "stopped": "warn"}.get(run.get("state", ""), "bad"),
         "facts": [(name, value) for name, value in facts if value],
         "metric": evaluation.headline(measured),
         "command": _command(run.get("command")),

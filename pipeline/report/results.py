@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...components.evaluator.component import measured_examples
+from ...components.evaluator.metric import Metric
 from .. import methods
-from ..metadata.history import open_store
 from ..metadata.metadata_store import MetadataStore
 from ..run import run_record
+from ..run.history import open_store
 from ..run.root import Root
 from ..run.run_record import Record
-from .training import cell_text
+from .outputs import Outputs
+from .training import cell_text, method_summary
 
 
 def collect(paths: Sequence[str]) -> list[Record]:
@@ -42,14 +44,26 @@ def collect(paths: Sequence[str]) -> list[Record]:
             if evaluator.get("execution_id") in seen:
                 continue
             seen.add(evaluator.get("execution_id"))
-            settings = _settings(record)
-            found.append({**record, "settings": settings, "minutes": minutes[run_id]})
+            found.append(
+                {
+                    **record,
+                    "settings": _settings(record),
+                    "minutes": minutes[run_id],
+                    "training_tables": _training_tables(record, path),
+                }
+            )
     return found
 
 
 def _minutes(store: MetadataStore, run_id: str) -> float:
     used = store.executions_of_run(run_id)
     return sum(execution.properties.get("seconds", 0.0) for execution in used) / 60
+
+
+def _training_tables(record: Record, path: str) -> list[dict[str, Any]]:
+    known = record["method"] in methods.names()
+    method = methods.find(record["method"]) if known else None
+    return method_summary(Outputs(record, path), method)["tables"]
 
 
 def markdown(records: Sequence[Record]) -> str:
@@ -63,7 +77,7 @@ def markdown(records: Sequence[Record]) -> str:
         of_method = [record for record in records if record["method"] == name]
         parts += ["", f"## {name}: {of_method[0]['title']}", "", *_paper(name)]
         parts += [*_runs(of_method), "", *_metrics(of_method), *_by_slice(of_method)]
-        parts += [*_further_slices(of_method), *_training_tables(of_method)]
+        parts += [*_further_slices(of_method), *_tables(of_method)]
     return "\n".join(parts).rstrip()
 
 
@@ -79,14 +93,14 @@ def _settings(record: Record) -> dict[str, Any]:
     """Returns the parameters of a run that differ from their defaults, by `component.parameter`."""
     if record["method"] not in methods.names():
         return {}
-    from ..cache.plan import snake_case
     from ..run.build import build_pipeline
+    from ..run.pipeline import snake_case
 
     method = methods.find(record["method"])
     if record["source"] not in method.sources:
         return {}
     found = {}
-    for component in build_pipeline(method, record["source"]):
+    for component in build_pipeline(method, record["source"]).components:
         defaults = component.parameters.model_dump(mode="json")
         for name, value in _stage(record, component.name).get("parameters", {}).items():
             if defaults.get(name) != value:
@@ -204,14 +218,26 @@ def _further_slices(records: Sequence[Record]) -> list[str]:
     return lines
 
 
+def _of_method(record: Record) -> Sequence[Metric]:
+    """Returns the metrics of a record's method, none where it is not registered any more."""
+    known = record["method"] in methods.names()
+    return methods.find(record["method"]).metrics if known else ()
+
+
 def _metrics(records: Sequence[Record]) -> list[str]:
     """Returns all metrics over all examples, beside the paper, where there are several."""
     found = (record["metrics"]["metrics"].items() for record in records)
     names = list(dict.fromkeys(name for some in found for name, value in some if value is not None))
-    if records[0]["method"] in methods.names():
-        # Records of earlier versions have means over all rows of these, too.
-        only_sliced = methods.find(records[0]["method"]).only_sliced
-        names = [name for name in names if name not in only_sliced]
+    if "measures" not in records[0]["metrics"]:
+        # Records of version 0.1 have means over rows of several kinds of what only slices measure.
+        sliced = {
+            name
+            for entry in records[0]["metrics"].get("slices", [])
+            for name, value in entry["metrics"].items()
+            if value is not None
+        }
+        of_sets = {metric.name for metric in _of_method(records[0]) if metric.average == "none"}
+        names = [name for name in names if name not in sliced & of_sets]
     if len(names) < 2:
         return []
     paper = {
@@ -232,11 +258,10 @@ def _metrics(records: Sequence[Record]) -> list[str]:
     return [*lines, ""]
 
 
-def _training_tables(records: Sequence[Record]) -> list[str]:
+def _tables(records: Sequence[Record]) -> list[str]:
     lines = []
     for number, record in enumerate(records, 1):
-        properties = _stage(record, "Trainer").get("properties") or {}
-        for table in (properties.get("model_run") or {}).get("tables") or ():
+        for table in record.get("training_tables", ()):
             columns = table["columns"]
             lines += ["", f"Run {number}: {table['title']}", ""]
             lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]

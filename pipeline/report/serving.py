@@ -11,7 +11,8 @@ from typing import Any
 
 from ...components.base.artifacts import InfraBlessing, PushedModel, SavedModel
 from ...components.io import filesystem
-from ..charts.charts import histogram, number
+from ..charts.bars import histogram
+from ..charts.svg import number
 from .data import short_example
 from .outputs import Outputs, guarded, plain
 
@@ -20,7 +21,7 @@ DEFAULT = "serving_default"
 LONGEST = 800
 
 
-def serving(outputs: Outputs, method: Any) -> dict[str, Any]:
+def serving(outputs: Outputs) -> dict[str, Any]:
     """Returns what was exported, how it was checked, and how to serve it."""
     saved = outputs.artifact("Exporter", "saved_model", SavedModel)
     infra = outputs.artifact("InfraValidator", "blessing", InfraBlessing)
@@ -41,22 +42,20 @@ def serving(outputs: Outputs, method: Any) -> dict[str, Any]:
         "validated": infra is not None,
         "version": (pushed.properties.get("version") if pushed else None) or receipt.get("version"),
         "size": _size(saved),
-        "commands": serve_commands(outputs, method, signatures, example) if pushed else None,
+        "commands": serve_commands(outputs, signatures, example) if pushed else None,
     }
 
 
 def serve_commands(
-    outputs: Outputs, method: Any, signatures: Mapping[str, Any], example: Mapping[str, Any]
+    outputs: Outputs, signatures: Mapping[str, Any], example: Mapping[str, Any]
 ) -> dict[str, str]:
     """Returns the lines that serve the pushed model with TensorFlow Serving and ask it."""
     name = outputs.run.get("method") or "model"
     folder = filesystem.join(outputs.root, "serving")
     if not filesystem.is_remote(folder):
         folder = os.path.abspath(folder)
-    asked = getattr(method, "predict_inputs", None) or (
-        (signatures.get(DEFAULT) or {}).get("inputs") or {}
-    )
-    instance = {key: _instance_value(example.get(key), key) for key in asked}
+    inputs = (signatures.get(DEFAULT) or {}).get("inputs") or {}
+    instance = {name: _instance_value(example.get(name), name) for name in inputs}
     body = json.dumps({"instances": [instance]}, ensure_ascii=False)
     return {
         "docker": (

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import math
+import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...components.base.artifacts import ModelRun
 from ...components.io import filesystem
-from ...components.trainer.component import FIGURES
-from ..charts.charts import line_chart, number
-from .figures import drawn_figures
-from .outputs import Outputs
+from ..charts.lines import line_chart
+from ..charts.svg import number
+from .figures import checked_figures, drawn_figures
+from .outputs import Outputs, json_rows
+from .paper import parameters_of
+from .training_summary import TrainingSummary
 
 EPOCH = "epoch"
 VALIDATION = "val_"
@@ -21,7 +25,7 @@ WATCHED = "/"
 method's own figures."""
 
 
-def training(outputs: Outputs) -> dict[str, Any]:
+def training(outputs: Outputs, method: Any = None) -> dict[str, Any]:
     """Returns small multiples: for each measure a chart a fit, its best epoch marked."""
     artifact = outputs.artifact("Trainer", "model_run", ModelRun)
     if artifact is None:
@@ -49,8 +53,34 @@ def training(outputs: Outputs) -> dict[str, Any]:
         "fits": len(fits),
         "epochs": [len(logs[fit].get(EPOCH, ())) for fit in fits],
         "groups": [group for group in groups if group["charts"]],
-        "figures": drawn_figures(artifact, FIGURES),
-        "tables": _tables(artifact.properties.get("tables") or ()),
+        **method_summary(outputs, method),
+    }
+
+
+def method_summary(outputs: Outputs, method: Any) -> dict[str, Any]:
+    """Returns the `figures` and `tables` in which the method sums up all its fits.
+
+    Args:
+        outputs: those of the run.
+        method: the registered method, or `None`.
+    """
+    artifact = outputs.artifact("Trainer", "model_run", ModelRun)
+    if artifact is None:
+        return {"figures": [], "tables": []}
+    summarize = method and getattr(method.role("figures"), "training_summary", None)
+    if "tables" in artifact.properties or not summarize:
+        # Roots of version 0.1 have what the Trainer said of its fits.
+        tables = artifact.properties.get("tables") or ()
+        return {"figures": drawn_figures(artifact, "figures.json"), "tables": _tables(tables)}
+    parameters = types.SimpleNamespace(**parameters_of(outputs.run)["Trainer"])
+    logs = {
+        fit: list(json_rows(artifact.path(fit, "epochs.jsonl")))
+        for fit in artifact.properties["fits"]
+    }
+    summary: TrainingSummary = summarize(parameters, logs)
+    return {
+        "figures": checked_figures(summary.figures),
+        "tables": _tables([dataclasses.asdict(table) for table in summary.tables]),
     }
 
 

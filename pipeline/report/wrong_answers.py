@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...components.base.artifacts import ModelEvaluation
-from ..charts.charts import number
-from .evaluation import parts
+from ...components.base.natural_sort import natural_key
+from ..charts.svg import number
 from .figures import checked_figures, is_picture
 from .outputs import Outputs, json_rows, plain
 
@@ -25,11 +25,12 @@ def wrong_answers(outputs: Outputs, method: Any) -> dict[str, Any]:
     main = found.get("main", "")
     rows = list(json_rows(artifact.path("examples.jsonl"), ROWS))
     by = list(getattr(method, "slices", ()) or ())
-    wrong, right = split_rows(rows, main, getattr(method, "higher_is_better", True), by[:1])
+    higher = found.get("higher_is_better", True)
+    wrong, right = split_rows(rows, main, higher, by[:1])
     graded = sum(_value(row, main) is not None for row in rows)
     figures, problem = [], None
-    draw = getattr(method, "figures", None)
-    if draw is not None and rows:
+    draw = method and getattr(method.role("figures"), "evaluation_figures", None)
+    if draw and rows:
         try:
             figures = checked_figures(draw([*wrong, *right]))
         except Exception as error:  # A drawing that fails must not cost the run its report.
@@ -49,7 +50,7 @@ def wrong_answers(outputs: Outputs, method: Any) -> dict[str, Any]:
     ]
     return {
         "main": main,
-        "higher_is_better": getattr(method, "higher_is_better", True),
+        "higher_is_better": higher,
         "wrong": number(len(wrong)),
         "examples": number(graded),
         "all": len(rows) == (found.get("rows") or found.get("examples") or len(rows)),
@@ -86,7 +87,9 @@ def split_rows(
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in sorted(wrong, key=lambda row: graded[id(row)]):
         groups.setdefault(tuple(str(row.get(name)) for name in by), []).append(row)
-    ordered = [groups[key] for key in sorted(groups, key=lambda key: [parts(text) for text in key])]
+    ordered = [
+        groups[key] for key in sorted(groups, key=lambda key: [natural_key(text) for text in key])
+    ]
     turns = itertools.zip_longest(*ordered)
     return [row for turn in turns for row in turn if row is not None], right
 

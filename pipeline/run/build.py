@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...components.base.component import Channel, Component
-from ...components.base.errors import did_you_mean
+from ...components.base.artifacts import ModelEvaluation
+from ...components.base.component import Channel, Component, LatestBlessed
 from ...components.base.parameters import Parameters
+from ...components.base.suggestions import did_you_mean
 from ...components.evaluator.component import Evaluator
 from ...components.example_gen.component import ExampleGen
 from ...components.example_validator.component import ExampleValidator
@@ -20,22 +21,42 @@ from ...components.schema_gen.component import SchemaGen
 from ...components.statistics_gen.component import StatisticsGen
 from ...components.trainer.component import Trainer
 from ...components.transform.component import Transform
-from ..cache.plan import find_component
 from ..methods.method import Method, Source
-from .settings import candidates
+from .pipeline import Pipeline, find_component
+from .settings import read_values
 
-COMPONENTS: tuple[type[Component], ...] = (
-    ExampleGen,
-    StatisticsGen,
-    SchemaGen,
-    ExampleValidator,
-    Transform,
-    Trainer,
-    Evaluator,
-    Exporter,
-    InfraValidator,
-    Pusher,
-)
+_EXAMPLES = {"examples": "ExampleGen.examples"}
+_TRANSFORMED = {
+    "transformed_examples": "Transform.transformed_examples",
+    "transform_graph": "Transform.transform_graph",
+}
+_MODEL = {"model": "Trainer.model"}
+_BLESSING = {"blessing": "Evaluator.blessing"}
+_SCHEMA = {"schema": "SchemaGen.schema"}
+_STATISTICS = {"statistics": "StatisticsGen.statistics"}
+_SAVED_MODEL = {"saved_model": "Exporter.saved_model"}
+
+WIRING: dict[type[Component], dict[str, str]] = {
+    ExampleGen: {},
+    StatisticsGen: _EXAMPLES,
+    SchemaGen: _STATISTICS,
+    ExampleValidator: {**_STATISTICS, **_SCHEMA, **_EXAMPLES},
+    Transform: {**_EXAMPLES, **_SCHEMA, "anomalies": "ExampleValidator.anomalies"},
+    Trainer: {
+        "examples": "Transform.transformed_examples",
+        "transform_graph": "Transform.transform_graph",
+    },
+    Evaluator: {**_EXAMPLES, **_TRANSFORMED, **_MODEL, "baseline": "latest_blessed"},
+    Exporter: {**_EXAMPLES, **_TRANSFORMED, **_MODEL, **_BLESSING},
+    InfraValidator: _SAVED_MODEL,
+    Pusher: {**_SAVED_MODEL, **_BLESSING, "infra_blessing": "InfraValidator.blessing"},
+}
+"""The inputs of each component: by input the output, `Component.output`, that it reads.
+
+The evaluation of the latest blessed model comes from the metadata store.
+"""
+
+COMPONENTS: tuple[type[Component], ...] = tuple(WIRING)
 NAMES = [component.__name__ for component in COMPONENTS]
 
 
@@ -80,22 +101,26 @@ def find_source(
 
 
 def build_pipeline(
-    method: Method, source: str | None = None, settings: Mapping[str, Any] | None = None
-) -> list[Component]:
-    """Builds the ten components of a method's pipeline.
+    method: Method,
+    source: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    data_dir: str | None = None,
+    beam_arguments: Sequence[str] = (),
+) -> Pipeline:
+    """Builds a method's pipeline of ten components.
 
     ```python
-    components = build_pipeline(methods.find("babi"), "simulated", {"trainer.epochs": 3})
+    pipeline = build_pipeline(methods.find("babi"), "simulated", {"trainer.epochs": 3})
     ```
 
     Args:
         method: the registered method.
         source: name of one of its sources; `None` is the first.
         settings: values by `component.parameter`, the component as `trainer` or `Trainer`. A
-            `settings.Text` is read as JSON where that is valid, else as text.
-
-    Returns:
-        The components in the order in which they run.
+            `settings.Text` is read as its parameter's type tells.
+        data_dir: string. The user's data, or `None`.
+        beam_arguments: Beam flags for the data stages.
 
     Raises:
         ValueError: a source, a component or a parameter is unknown, or a value is wrong.
@@ -110,116 +135,46 @@ def build_pipeline(
         component, _, parameter = name.partition(".")
         by_component[find_component(component, NAMES)][parameter] = value
 
-    built: dict[str, Component] = {}
-
-    def place(
-        kind: type[Component],
-        inputs: Mapping[str, tuple[type[Component], str]] | None = None,
-        options: type[Parameters] = Parameters,
-        functions: Mapping[str, Any] | None = None,
-    ) -> None:
-        channels: dict[str, Channel] = {
-            name: built[maker.__name__].outputs[output]
-            for name, (maker, output) in (inputs or {}).items()
-        }
-        built[kind.__name__] = _with_settings(
-            kind,
-            by_component[kind.__name__],
-            inputs=channels,
-            options=() if options is Parameters else (options,),
-            functions=functions,
-        )
-
-    place(
-        ExampleGen,
-        options=method.sources[source].options,
-        functions={"read": method.sources[source].read},
-    )
-    examples = (ExampleGen, "examples")
-    place(StatisticsGen, {"examples": examples})
-    statistics = (StatisticsGen, "statistics")
-    place(SchemaGen, {"statistics": statistics})
-    schema = (SchemaGen, "schema")
-    place(
-        ExampleValidator,
-        {"statistics": statistics, "schema": schema, "examples": examples},
-    )
-    place(
-        Transform,
-        {"examples": examples, "schema": schema, "anomalies": (ExampleValidator, "anomalies")},
-        method.transform_options,
-        {"analyze": method.analyze, "transform": method.transform},
-    )
-    transformed = {
-        "transformed_examples": (Transform, "transformed_examples"),
-        "transform_graph": (Transform, "transform_graph"),
-    }
-    place(
-        Trainer,
-        {
-            "examples": transformed["transformed_examples"],
-            "transform_graph": transformed["transform_graph"],
-        },
-        method.trainer_options,
-        {"fits": method.fits, "summarize_training": method.summarize_training},
-    )
-    model = (Trainer, "model")
-    place(
-        Evaluator,
-        {"examples": examples, **transformed, "model": model},
-        method.evaluator_options,
-        {
-            "evaluate": method.evaluate,
-            "draw": method.draw,
-            "metrics": method.metrics,
-            "higher_is_better": method.higher_is_better,
-            "evaluated_on": method.evaluated_on,
-            "root_mean_square": method.root_mean_square,
-            "only_sliced": method.only_sliced,
-            "slices": method.slices,
+    chosen = method.sources[source]
+    functions: dict[type[Component], dict[str, Any]] = {
+        ExampleGen: {"read": chosen.read},
+        Transform: {"analyze": method.data.analyze, "transform": method.data.transform},
+        Trainer: {"fits": method.role("training:fits"), "data": method.data.prepared},
+        Evaluator: {
+            "evaluate": method.role("evaluation:evaluate"),
+            "data": method.data.prepared,
+            "metrics": tuple(method.metrics),
+            "slices": tuple(method.slices),
             "mean_over_slices": method.mean_over_slices,
-            "paper_figures": method.paper_figures,
-            "column": method.column,
+            "evaluated_on": method.evaluated_on,
         },
+        Exporter: {"serve": method.role("serving:serve"), "data": method.data.prepared},
+    }
+    options = {
+        ExampleGen: chosen.options,
+        Transform: method.transform_options,
+        Trainer: method.trainer_options,
+        Evaluator: method.evaluator_options,
+        Exporter: method.exporter_options,
+    }
+    components: list[Component] = []
+    outputs: dict[str, Channel | LatestBlessed] = {"latest_blessed": LatestBlessed(ModelEvaluation)}
+    for kind, inputs in WIRING.items():
+        extra = options.get(kind, Parameters)
+        built = kind(
+            inputs={name: outputs[output] for name, output in inputs.items()},
+            parameters=read_values(by_component[kind.__name__], kind.joined_parameters([extra])),
+            options=[extra],
+            functions=functions.get(kind),
+        )
+        components.append(built)
+        outputs |= {f"{kind.__name__}.{name}": channel for name, channel in built.outputs.items()}
+    return Pipeline(
+        method.name,
+        source,
+        tuple(components),
+        title=method.title,
+        data_dir=data_dir,
+        beam_arguments=tuple(beam_arguments),
+        paper=method.role("paper"),
     )
-    blessing = (Evaluator, "blessing")
-    place(
-        Exporter,
-        {"examples": examples, **transformed, "model": model, "blessing": blessing},
-        method.exporter_options,
-        {"serve": method.serve},
-    )
-    saved_model = (Exporter, "saved_model")
-    place(InfraValidator, {"saved_model": saved_model})
-    place(
-        Pusher,
-        {
-            "saved_model": saved_model,
-            "blessing": blessing,
-            "infra_blessing": (InfraValidator, "blessing"),
-        },
-    )
-    return list(built.values())
-
-
-def _with_settings(
-    kind: type[Component], settings: Mapping[str, Any], **arguments: Any
-) -> Component:
-    """Makes a component; a text from the command line is read as JSON, or else taken as it is."""
-    values: dict[str, Any] = {}
-    options = arguments["options"]
-    probe = kind.joined_parameters(options).model_fields
-    for name, value in settings.items():
-        meanings = candidates(value)
-        values[name] = meanings[0]
-        if name not in probe or len(meanings) == 1:
-            continue
-        try:
-            kind(**arguments, parameters={name: meanings[0]})
-        except ValueError:
-            try:
-                kind(**arguments, parameters={name: meanings[1]})
-                values[name] = meanings[1]
-            except ValueError:
-                continue
-    return kind(**arguments, parameters=values)

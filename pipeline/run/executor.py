@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...components.base.artifacts import MANIFEST, Artifact
-from ...components.base.component import Component, ExecutionContext, Stop
+from ...components.base.component import Component, ExecutionContext
 from ...components.io import filesystem
 from ..cache.plan import Decision
-from ..metadata.metadata_store import ArtifactRecord, MetadataStore
+from ..metadata.metadata_store import MetadataStore
+from ..metadata.records import ArtifactRecord
 from .faults import Interrupted, Signals
+from .pipeline import Pipeline
 from .root import Root
-from .run_log import log_exception
+from .run_log import only_logged
+from .run_record import Record
 
 _CHECKPOINT_SECONDS = 30 * 24 * 3600
 _DEAD_LETTERS = "dead_letters.jsonl"
@@ -37,35 +41,24 @@ class Executor:
     """Executes the components of one run.
 
     Args:
-        store: the metadata store.
+        pipeline: the pipeline.
         root: the pipeline root.
-        run_id: string.
-        method: string. The method's name.
-        source: string. The source's name.
-        data_dir: string. The user's data, or `None`.
-        beam_arguments: Beam flags.
-        versions: versions of what runs, for the store.
+        store: the metadata store.
+        run: the run's record.
         signals: holds signals back while an execution is published.
         progress: `progress(component, fraction, text)` is told how far a stage is.
     """
 
     def __init__(
         self,
-        store: MetadataStore,
+        pipeline: Pipeline,
         root: Root,
-        *,
-        run_id: str,
-        method: str,
-        source: str,
-        data_dir: str | None,
-        beam_arguments: Sequence[str],
-        versions: Mapping[str, str],
+        store: MetadataStore,
+        run: Record,
         signals: Signals,
         progress: Callable[[str, float | None, str], None],
     ):
-        self.store, self.root, self.run_id, self.method = store, root, run_id, method
-        self.source, self.data_dir, self.versions = source, data_dir, dict(versions)
-        self.beam_arguments = tuple(beam_arguments)
+        self.pipeline, self.root, self.store, self.run = pipeline, root, store, run
         self.signals, self.progress = signals, progress
 
     def execute(
@@ -82,16 +75,16 @@ class Executor:
         began = time.monotonic()
         execution_id = self.store.start_execution(
             component.name,
-            self.method,
-            self.run_id,
+            self.pipeline.method,
+            self.run["run_id"],
             decision.key,
-            {name: found.id for name, found in decision.inputs.items()},
+            {name: artifact.id for name, artifact in decision.inputs.items()},
             {
                 "fingerprint": decision.fingerprint,
                 "parameters": component.parameters.model_dump(mode="json"),
-                "source": self.source,
+                "source": self.pipeline.source,
                 "reason": decision.reason,
-                "versions": self.versions,
+                "versions": self.run["versions"],
             },
         )
         checkpoints = self.root.checkpoints(decision.key)
@@ -104,7 +97,7 @@ class Executor:
                 "summary": context.summary,
                 "counters": dict(context.counters),
                 "seconds": round(time.monotonic() - began, 3),
-                "stop": _stop(context.stop),
+                "stop": context.stop and dataclasses.asdict(context.stop),
             }
             with self.signals.held():
                 self._publish(component, execution_id, context.outputs, properties)
@@ -128,29 +121,27 @@ class Executor:
             filesystem.make_dirs(artifact.uri)
         filesystem.make_dirs(checkpoints)
         inputs = {
-            name: component.INPUTS[name](self.root.absolute(found.uri), found.properties)
-            for name, found in decision.inputs.items()
+            name: component.INPUTS[name](self.root.absolute(record.uri), record.properties)
+            for name, record in decision.inputs.items()
         }
         return ExecutionContext(
             inputs=inputs,
             outputs=outputs,
             parameters=component.parameters,
             functions=component.functions,
-            beam_arguments=self.beam_arguments,
+            beam_arguments=tuple(self.pipeline.beam_arguments),
             checkpoint_dir=checkpoints,
             serving_dir=self.root.serving,
-            data_dir=None if component.INPUTS else self.data_dir,
-            model_name=self.method,
+            data_dir=None if component.INPUTS else self.pipeline.data_dir,
+            model_name=self.pipeline.method,
             progress=lambda fraction, text: self.progress(component.name, fraction, text),
         )
 
     def _is_complete(self, execution_id: int) -> bool:
-        try:
-            found = self.store.execution(execution_id)
-        except Exception as error:
-            log_exception(error)
-            return False
-        return found is not None and found.state == "COMPLETE"
+        with only_logged():
+            execution = self.store.execution(execution_id)
+            return execution is not None and execution.state == "COMPLETE"
+        return False
 
     def _publish(
         self,
@@ -159,7 +150,7 @@ class Executor:
         outputs: Mapping[str, Artifact],
         properties: Mapping[str, Any],
     ) -> None:
-        relative = self.root.relative_artifact(self.method, component.name, execution_id)
+        relative = self._relative(component, execution_id)
         target, staged = self.root.absolute(relative), self.root.staging(str(execution_id))
         if self.root.is_remote:
             _copy_manifests_last(staged, target)
@@ -177,6 +168,9 @@ class Executor:
         if self.root.is_remote:
             filesystem.remove_tree(staged)
 
+    def _relative(self, component: Component, execution_id: int) -> str:
+        return self.root.relative_artifact(self.pipeline.method, component.name, execution_id)
+
     def _abandon(
         self, component: Component, execution_id: int, error: BaseException, checkpoints: str
     ) -> list[str]:
@@ -185,32 +179,25 @@ class Executor:
         On a full disk some of this fails as well; the next run then does it.
         """
         letters: list[str] = []
-        relative = self.root.relative_artifact(self.method, component.name, execution_id)
+        relative = self._relative(component, execution_id)
         interrupted = isinstance(error, Interrupted)
-
-        def forget_empty_checkpoints() -> None:
+        with only_logged():
+            letters = self._keep_dead_letters(component, execution_id)
+        for folder in (self.root.staging(str(execution_id)), self.root.absolute(relative)):
+            with only_logged():
+                filesystem.remove_tree(folder)
+        with only_logged():
             if next(filesystem.walk(checkpoints), None) is None:
                 filesystem.remove_tree(checkpoints)
-
-        steps: list[Callable[[], None]] = [
-            lambda: letters.extend(self._keep_dead_letters(component, execution_id)),
-            lambda: filesystem.remove_tree(self.root.staging(str(execution_id))),
-            lambda: filesystem.remove_tree(self.root.absolute(relative)),
-            forget_empty_checkpoints,
-            lambda: self.store.end_execution(
+        with only_logged():
+            self.store.end_execution(
                 execution_id,
                 "CANCELED" if interrupted else "FAILED",
                 {
                     "ended": "was interrupted" if interrupted else "failed",
                     "error": f"{type(error).__name__}: {error}",
                 },
-            ),
-        ]
-        for step in steps:
-            try:
-                step()
-            except Exception as further:
-                log_exception(further)
+            )
         return letters
 
     def _keep_dead_letters(self, component: Component, execution_id: int) -> list[str]:
@@ -221,9 +208,8 @@ class Executor:
             if os.path.basename(name) != _DEAD_LETTERS or not filesystem.size(path):
                 continue
             number = f"-{len(kept) + 1}" if kept else ""
-            relative = f"runs/{self.run_id}/{component.name}-dead_letters{number}.jsonl"
-            filesystem.make_dirs(self.root.run(self.run_id))
-            _copy(path, self.root.absolute(relative))
+            relative = f"runs/{self.run['run_id']}/{component.name}-dead_letters{number}.jsonl"
+            filesystem.copy_file(path, self.root.absolute(relative))
             kept.append(relative)
         return kept
 
@@ -249,23 +235,8 @@ def clean(store: MetadataStore, root: Root) -> None:
             filesystem.remove_tree(folder)
 
 
-def _stop(stop: Stop | None) -> dict[str, str] | None:
-    return None if stop is None else {"kind": stop.kind, "message": stop.message}
-
-
-def _copy(source: str, target: str) -> None:
-    with (
-        filesystem.open_file(source, "rb") as reader,
-        filesystem.open_file(target, "wb") as writer,
-    ):
-        while block := reader.read(1 << 20):
-            writer.write(block)
-
-
 def _copy_manifests_last(source: str, target: str) -> None:
     names = list(filesystem.walk(source))
     manifests = [name for name in names if os.path.basename(name) == MANIFEST]
     for name in [*(name for name in names if name not in manifests), *manifests]:
-        into = filesystem.join(target, name)
-        filesystem.make_dirs(into.rpartition("/")[0])
-        _copy(filesystem.join(source, name), into)
+        filesystem.copy_file(filesystem.join(source, name), filesystem.join(target, name))

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ...components.base.errors import BadDataError
-from ..metadata.metadata_store import MetadataError
+from ..metadata.database import MetadataError
 from .lock import LockedError
 
 OK, CRASH, USAGE, BAD_DATA, NOT_BLESSED, NOT_INFRA_BLESSED, LOCKED = range(7)
@@ -153,7 +153,8 @@ def explain(
     stage = component or "the run"
     again = f"{command}  (the finished stages are cached)" if command else "the same command again"
     if isinstance(error, Interrupted):
-        name = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}.get(error.number, str(error))
+        names: dict[int, str] = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+        name = names.get(error.number, str(error))
         return f"{stage} was interrupted by {name}.", f"To go on: {again}", error.exit_code
     if isinstance(error, LockedError):
         return str(error), f"When it has ended: {again}", LOCKED

@@ -7,6 +7,8 @@ import fcntl
 import json
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -32,14 +34,15 @@ class LockedError(Exception):
         )
 
 
-class Lock:
+@contextmanager
+def hold(path: str, run_id: str) -> Iterator[None]:
     """Holds a file's `flock` while a run writes.
 
     The system frees the lock when its holder ends, also by SIGKILL, so that a lock file that lies
     there means nothing by itself.
 
     ```python
-    with Lock("/data/root/lock", "20261122-0443-7f3a"):
+    with hold("/data/root/lock", "20261122-0443-7f3a"):
         ...
     ```
 
@@ -50,42 +53,27 @@ class Lock:
     Raises:
         LockedError: on entering, another process holds it.
     """
-
-    def __init__(self, path: str, run_id: str):
-        self.path = path
-        self.run_id = run_id
-        self._descriptor: int | None = None
-
-    def __enter__(self) -> Lock:
-        os.makedirs(os.path.dirname(self.path), exist_ok=True)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(descriptor)
-            raise LockedError(self.path, read_holder(self.path)) from None
+            raise LockedError(path, _read_holder(path)) from None
         holder = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
-            "run_id": self.run_id,
+            "run_id": run_id,
             "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         }
-        try:
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, json.dumps(holder).encode())
-        except OSError:
-            os.close(descriptor)
-            raise
-        self._descriptor = descriptor
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps(holder).encode())
+        yield
+    finally:
+        os.close(descriptor)
 
 
-def read_holder(path: str) -> dict[str, Any]:
+def _read_holder(path: str) -> dict[str, Any]:
     """Returns what a lock's holder wrote into it; empty if that cannot be read."""
     try:
         with open(path, encoding="utf-8") as reader:
@@ -104,7 +92,7 @@ def holder(path: str) -> dict[str, Any] | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return read_holder(path)
+        return _read_holder(path)
     finally:
         os.close(descriptor)
     return None

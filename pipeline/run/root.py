@@ -46,6 +46,11 @@ class Root:
         """Folder into which models are pushed."""
         return filesystem.join(self.path, "serving")
 
+    @property
+    def has_store(self) -> bool:
+        """Whether there is a metadata store."""
+        return os.path.exists(self.metadata)
+
     def absolute(self, relative: str) -> str:
         """Returns the path of a file that is named relative to the root."""
         return filesystem.join(self.path, *relative.split("/"))
@@ -80,7 +85,7 @@ class Root:
             MetadataError: the file cannot be read.
             FileNotFoundError: read-only, and there is no store.
         """
-        if read_only or os.path.exists(self.metadata):
+        if read_only or self.has_store:
             return MetadataStore(self.metadata, read_only)
         os.makedirs(self.local, exist_ok=True)
         return MetadataStore(self.metadata, first_execution=self._last_folder() + 1)

@@ -5,36 +5,40 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import platform
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
+from ...components.base.artifacts import ModelEvaluation
 from ...components.io import filesystem
+from ..metadata.records import ArtifactRecord
+from .machine import machine, versions
+from .pipeline import Pipeline
 from .root import Root
 
 FILE = "run.json"
-_VERSIONED = ("tensorflow", "keras", "apache-beam", "numpy", "tensorflow-datasets")
 
 Record = dict[str, Any]
 
 
 def new_record(
-    *,
-    method: str,
-    title: str,
-    source: str,
-    data_dir: str | None,
-    root: Root,
-    command: str,
+    pipeline: Pipeline, root: Root, command: str = "", skipped: Mapping[str, str] | None = None
 ) -> Record:
-    """Returns the record of a run that begins now."""
+    """Returns the record of a run that begins now.
+
+    Args:
+        pipeline: what is run.
+        root: the pipeline root.
+        command: string. The command line that gives this run again.
+        skipped: reasons by name of component, for those that take no part.
+    """
     now = datetime.datetime.now().astimezone()
     return {
         "run_id": f"{now:%Y%m%d-%H%M}-{secrets.token_hex(2)}",
-        "method": method,
-        "title": title,
-        "source": source,
-        "data_dir": data_dir,
+        "method": pipeline.method,
+        "title": pipeline.title,
+        "source": pipeline.source,
+        "data_dir": pipeline.data_dir,
         "root": root.path,
         "started": now.isoformat(timespec="seconds"),
         "seconds": 0.0,
@@ -43,7 +47,7 @@ def new_record(
         "command": command,
         "ask": "",
         "error": None,
-        "stages": [],
+        "stages": [new_stage(name, (skipped or {}).get(name, "")) for name in pipeline.names],
         "metrics": {},
         "verdicts": {},
         "paths": {},
@@ -52,11 +56,11 @@ def new_record(
     }
 
 
-def new_stage(component: str, state: str = "skipped", reason: str = "") -> Record:
+def new_stage(component: str, reason: str = "") -> Record:
     """Returns the record of a stage that did not run yet."""
     return {
         "component": component,
-        "state": state,
+        "state": "skipped",
         "verdict": None,
         "seconds": 0.0,
         "reason": reason,
@@ -67,6 +71,56 @@ def new_stage(component: str, state: str = "skipped", reason: str = "") -> Recor
         "outputs": {},
         "properties": {},
         "inputs": {},
+    }
+
+
+def fill_stage(
+    stage: Record,
+    state: str,
+    execution_id: int,
+    properties: Mapping[str, Any],
+    outputs: Mapping[str, ArtifactRecord],
+) -> None:
+    """Notes in a stage's record what its execution made and said."""
+    stage["state"], stage["execution_id"] = state, execution_id
+    stage["summary"] = properties.get("summary", "")
+    stage["counters"] = properties.get("counters", {})
+    stage["outputs"] = {name: artifact.uri for name, artifact in outputs.items()}
+    stage["properties"] = {name: artifact.properties for name, artifact in outputs.items()}
+    for artifact in outputs.values():
+        if artifact.type in ("ModelBlessing", "InfraBlessing"):
+            stage["verdict"] = "BLESSED" if artifact.properties.get("blessed") else "NOT BLESSED"
+
+
+def take_results(
+    record: Record, stage: Record, outputs: Mapping[str, ArtifactRecord], root: Root
+) -> None:
+    """Lifts what a run is asked for out of a stage: metrics, verdicts, the pushed model."""
+    if stage["verdict"]:
+        record["verdicts"][stage["component"]] = stage["verdict"]
+    for artifact in outputs.values():
+        if artifact.type == ModelEvaluation.TYPE_NAME:
+            evaluation = ModelEvaluation(root.absolute(artifact.uri))
+            if filesystem.exists(evaluation.path("evaluation.json")):
+                record["metrics"] = evaluation.read_json("evaluation.json")
+        if artifact.type == "PushedModel" and "version" in artifact.properties:
+            version = artifact.properties["version"]
+            record["paths"]["pushed_model"] = f"serving/{record['method']}/{version}"
+
+
+def in_short(record: Record) -> dict[str, Any]:
+    """Returns what `methodical runs` shows of a run."""
+    metrics = record["metrics"]
+    kept = (
+        "method", "source", "data_dir", "state", "exit_code", "started", "seconds", "command",
+        "verdicts",
+    )  # fmt: skip
+    return {
+        **{name: record[name] for name in kept},
+        "metric": metrics.get("main_label", metrics.get("main")),
+        "value": metrics.get("main_value"),
+        "pushed_model": record["paths"].get("pushed_model"),
+        "pid": os.getpid(),
     }
 
 
@@ -94,56 +148,3 @@ def read(run_id: str, root: Root) -> Record | None:
     with filesystem.open_file(path) as reader:
         record: Record = json.load(reader)
     return record
-
-
-def versions() -> dict[str, str]:
-    """Returns the versions of Python, methodical and what it is built on."""
-    import importlib.metadata
-
-    from ... import __version__
-
-    found = {"python": platform.python_version(), "methodical": __version__}
-    for name in _VERSIONED:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def machine() -> dict[str, Any]:
-    """Returns the machine's name, system, processor, cores and memory."""
-    return {
-        "host": platform.node(),
-        "system": f"{platform.system()} {platform.release()}",
-        "processor": _processor(),
-        "cores": cores(),
-        "memory_gib": memory_gib(),
-    }
-
-
-def cores() -> int:
-    """Returns the number of processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def memory_gib() -> float | None:
-    """Returns the machine's memory in GiB, or `None` where the system does not tell."""
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return None
-    return round(total / 2**30, 1)
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as reader:
-            for line in reader:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return platform.machine()

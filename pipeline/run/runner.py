@@ -10,148 +10,87 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
-from ...components.base.artifacts import ModelEvaluation
 from ...components.base.component import Component, Stop
-from ...components.io import filesystem
-from ..cache.plan import Decision, Planner, find_component, ordered, producers, snake_case
-from ..metadata.metadata_store import ArtifactRecord, MetadataStore
+from ...components.evaluator.component import summary
+from ..cache.plan import Planner
+from ..metadata.metadata_store import MetadataStore
+from ..report.paper import comparable, compared, parameters_of
 from . import faults, run_record
 from .executor import Executor, StageFailed, clean
 from .faults import Interrupted, Signals
-from .lock import Lock, LockedError
+from .listener import Listener
+from .lock import LockedError, hold
+from .pipeline import Pipeline, find_component, snake_case
 from .root import Root
-from .run_log import RunLog, log_exception
+from .run_log import log_exception, logged_to, only_logged
 from .run_record import Record
-
-
-class Listener:
-    """Is told how a run goes on; the screen is one. These methods do nothing."""
-
-    def run_started(self, record: Record) -> None:
-        """The run has begun."""
-
-    def stage_started(self, component: str, reason: str) -> None:
-        """A stage that is not cached begins."""
-
-    def stage_progress(self, component: str, fraction: float | None, text: str) -> None:
-        """A stage tells how far it is."""
-
-    def stage_finished(self, record: Record, stage: Record) -> None:
-        """A stage has ended, or was cached."""
-
-    def warning(self, text: str) -> None:
-        """Something that did not end the run."""
-
-    def run_finished(self, record: Record) -> None:
-        """The run has ended in any way."""
-
-
-class _Stopped(Exception):
-    def __init__(self, stop: Stop, component: str):
-        self.stop, self.component = stop, component
-        super().__init__(stop.message)
 
 
 class Runner:
     """Runs or plans a pipeline.
 
     ```python
-    record = Runner(components, method="babi", source="simulated", root="/tmp/root").run()
+    pipeline = build_pipeline(methods.find("babi"), "simulated")
+    record = Runner(pipeline, "/tmp/root").run()
     record["exit_code"]  # 0
     ```
 
     Args:
-        components: the pipeline's components, in any order.
-        method: string. Names the pipeline, its artifacts and its served model.
-        source: string. Where the examples come from.
+        pipeline: what to run.
         root: string. The pipeline root, local or remote.
-        data_dir: string. The user's data, or `None`.
-        title: string. Shown in the report.
-        beam_arguments: Beam flags for the data stages.
-        from_stage: string. This stage and all that hang on it run again.
-        to_stage: string. Only this stage and what it needs runs.
+        from_stage: string. This stage and all that depend on it run again.
+        to_stage: string. Only this stage and what it depends on runs.
         use_cache: boolean. `False` runs every stage again.
         command: string. The command line that gives this run again.
-        ask_command: string. The command line that asks the model which this run pushes.
+        ask_command: returns the command line that asks the pushed model.
         listener: is told how the run goes on.
         report: `report(record, root)` renders the report and returns its path.
         capture_stderr: boolean. What native code writes to stderr goes to the run's log.
 
     Raises:
-        ValueError: the channels do not fit together, or a stage is unknown.
+        ValueError: a stage is unknown, or `to_stage` does not depend on `from_stage`.
     """
 
     def __init__(
         self,
-        components: Sequence[Component],
-        *,
-        method: str,
-        source: str,
+        pipeline: Pipeline,
         root: str,
-        data_dir: str | None = None,
-        title: str = "",
-        beam_arguments: Sequence[str] = (),
+        *,
         from_stage: str | None = None,
         to_stage: str | None = None,
         use_cache: bool = True,
         command: str = "",
-        ask_command: str = "",
+        ask_command: Callable[[], str] | None = None,
         listener: Listener | None = None,
         report: Callable[[Record, str], str] | None = None,
         capture_stderr: bool = False,
     ):
-        self.components = ordered(components)
-        names = [component.name for component in self.components]
-        self.method, self.title, self.source = method, title, source
-        self.data_dir = data_dir
-        self.root = Root(root)
-        self.beam_arguments = tuple(beam_arguments)
-        self.from_stage = find_component(from_stage, names) if from_stage else None
-        self.to_stage = find_component(to_stage, names) if to_stage else None
-        self.use_cache = use_cache
-        self.command = command
-        self.ask_command = ask_command
+        self.pipeline, self.root = pipeline, Root(root)
+        self.command, self.ask_command = command, ask_command
         self.listener = listener or Listener()
-        self.report = report
-        self.capture_stderr = capture_stderr
-        self._wanted = self._needed_for(self.to_stage) if self.to_stage else set(names)
-        if self.from_stage and self.from_stage not in self._wanted:
-            raise ValueError(
-                f"--to-stage {snake_case(self.to_stage or '')} does not need --from-stage "
-                f"{snake_case(self.from_stage)}. Received: --from-stage {from_stage}"
-            )
-
-    def _needed_for(self, last: str) -> set[str]:
-        needed = {last}
-        for component in reversed(self.components):
-            if component.name in needed:
-                needed |= producers(component)
-        return needed
-
-    def _new_record(self) -> Record:
-        return run_record.new_record(
-            method=self.method,
-            title=self.title,
-            source=self.source,
-            data_dir=self.data_dir,
-            root=self.root,
-            command=self.command,
-        )
-
-    def _planner(self, store: MetadataStore | None) -> Planner:
-        return Planner(
-            self.components,
-            store=store,
-            root=self.root,
-            method=self.method,
-            source=self.source,
-            data_dir=self.data_dir,
-            from_stage=self.from_stage,
-            use_cache=self.use_cache,
-        )
+        self.report, self.capture_stderr = report, capture_stderr
+        self._began = 0.0
+        # Reasons by name of component: of those that take no part, and of those that run anyway.
+        self._skipped: dict[str, str] = {}
+        self._forced: dict[str, str] = {}
+        if to_stage:
+            last = find_component(to_stage, pipeline.names)
+            unneeded = set(pipeline.names) - pipeline.needed_for(last)
+            self._skipped = dict.fromkeys(unneeded, f"--to-stage {snake_case(last)}")
+        if from_stage:
+            first = find_component(from_stage, pipeline.names)
+            if first in self._skipped:
+                raise ValueError(
+                    f"{self._skipped[first]} does not need --from-stage {snake_case(first)}. "
+                    f"Received: --from-stage {from_stage}"
+                )
+            depending = pipeline.depending_on(first)
+            self._forced = dict.fromkeys(depending, f"--from-stage {snake_case(first)}")
+        if not use_cache:
+            self._forced = dict.fromkeys(pipeline.names, "--no-cache")
 
     def plan(self) -> Record:
         """Says which stages a run would take from the cache, and why; writes nothing.
@@ -165,33 +104,17 @@ class Runner:
         """
         record = self._new_record()
         record["state"], record["exit_code"] = "planned", faults.OK
-        try:
-            store: MetadataStore | None = self.root.open_store(read_only=True)
-        except FileNotFoundError:
-            store = None
-        try:
-            planner = self._planner(store)
-            done: dict[str, Mapping[str, ArtifactRecord] | None] = {}
-            ran: set[str] = set()
-            for component in self.components:
-                stage = run_record.new_stage(component.name)
-                record["stages"].append(stage)
-                if component.name not in self._wanted:
-                    stage["reason"] = f"--to-stage {snake_case(self.to_stage or '')}"
-                    continue
-                decision = planner.decide(component, done, ran)
-                stage["parameters"] = component.parameters.model_dump(mode="json")
-                stage["reason"] = decision.reason
-                if decision.cached is None:
-                    ran.add(component.name)
-                    done[component.name] = None
-                    stage["state"] = "would run"
-                else:
-                    done[component.name] = decision.outputs
-                    self._fill_cached(stage, decision)
-        finally:
-            if store is not None:
-                store.close()
+        with ExitStack() as stack:
+            store: MetadataStore | None = None
+            if self.root.has_store:
+                store = stack.enter_context(self.root.open_store(read_only=True))
+            planner = Planner(self.pipeline, self.root, store, self._forced)
+            for component, stage in self._stages(record):
+                decision = planner.decide(component)
+                stage["reason"], stage["state"] = decision.reason, "would run"
+                if decision.cached is not None:
+                    cached, outputs = decision.cached, decision.outputs
+                    run_record.fill_stage(stage, "cached", cached.id, cached.properties, outputs)
         return record
 
     def run(self) -> Record:
@@ -201,248 +124,165 @@ class Runner:
             The run record; its `exit_code` says how the run ended. Errors of stages do not come
             out of here: they are in the record and in the log.
         """
+        self._began = time.monotonic()
         record = self._new_record()
-        began = time.monotonic()
-        record["stages"] = [
-            run_record.new_stage(
-                component.name,
-                reason=""
-                if component.name in self._wanted
-                else f"--to-stage {snake_case(self.to_stage or '')}",
-            )
-            for component in self.components
-        ]
+        log = self.root.log(record["run_id"])
         self.listener.run_started(record)
         with Signals() as signals:
             try:
-                with Lock(self.root.lock, record["run_id"]):
-                    self._run_locked(record, signals, began)
+                with (
+                    hold(self.root.lock, record["run_id"]),
+                    logged_to(log, self.listener.warning, self.capture_stderr),
+                ):
+                    self._run_logged(record, log, signals)
             except (LockedError, OSError, Interrupted) as error:
-                self._end(record, error, None, began)
+                self._fail(record, error)
         self.listener.run_finished(record)
         return record
 
-    def _run_locked(self, record: Record, signals: Signals, began: float) -> None:
-        run_id = record["run_id"]
-        path = self.root.log(run_id)
-        with RunLog(path, self.listener.warning, self.capture_stderr) as log:
-            record["paths"]["run"] = f"runs/{run_id}"
-            store: MetadataStore | None = None
-            try:
-                store = self.root.open_store()
-                clean(store, self.root)
-                store.put_run(run_id, _run_properties(record))
-                run_record.write(record, self.root)
-                self._run_stages(record, store, signals, began)
+    def _new_record(self) -> Record:
+        return run_record.new_record(self.pipeline, self.root, self.command, self._skipped)
+
+    def _stages(self, record: Record) -> Iterator[tuple[Component, Record]]:
+        """Yields the components that take part, each with the record of its stage."""
+        for component, stage in zip(self.pipeline.components, record["stages"], strict=True):
+            if component.name not in self._skipped:
+                stage["parameters"] = component.parameters.model_dump(mode="json")
+                yield component, stage
+
+    def _run_logged(self, record: Record, log: str, signals: Signals) -> None:
+        folder = f"runs/{record['run_id']}"
+        record["paths"]["run"] = folder
+        store: MetadataStore | None = None
+        try:
+            store = self.root.open_store()
+            clean(store, self.root)
+            store.put_run(record["run_id"], run_record.in_short(record))
+            run_record.write(record, self.root)
+            stopped = self._run_stages(record, store, signals)
+            if stopped is None:
                 record["state"], record["exit_code"] = "complete", faults.OK
-                if "pushed_model" in record["paths"]:
-                    record["ask"] = self.ask_command
-            except _Stopped as stopped:
-                record["state"] = "stopped"
-                record["exit_code"] = faults.STOP_CODES[stopped.stop.kind]
-                record["error"] = {
-                    "message": stopped.stop.message,
-                    "component": stopped.component,
-                    "next": faults.after_stop(stopped.stop.kind, self.command),
-                }
-            except StageFailed as failed:
-                cause = failed.__cause__ or failed
-                self._end(record, cause, failed, began)
-                log_exception(cause)
-            except (Exception, Interrupted) as error:
-                self._end(record, error, None, began)
-                log_exception(error)
-            record["seconds"] = round(time.monotonic() - began, 3)
-            if os.path.exists(log.path) and os.path.getsize(log.path):
-                record["paths"]["log"] = (
-                    log.path
-                    if self.root.is_remote
-                    else os.path.relpath(log.path, self.root.path).replace(os.sep, "/")
-                )
+                if self.ask_command and "pushed_model" in record["paths"]:
+                    record["ask"] = self.ask_command()
+            else:
+                self._stop(record, *stopped)
+        except (Exception, Interrupted) as error:
+            self._fail(record, error)
+            log_exception(error.__cause__ or error if isinstance(error, StageFailed) else error)
+        self._measure(record)
+        if os.path.exists(log) and os.path.getsize(log):
+            record["paths"]["log"] = log if self.root.is_remote else f"{folder}/log.txt"
+        if store is not None:
             try:
                 self._close(record, store)
             except Interrupted as error:
-                self._end(record, error, None, began)
+                self._fail(record, error)
 
-    def _end(
-        self, record: Record, error: BaseException, failed: StageFailed | None, began: float
-    ) -> None:
-        component = failed.component if failed else None
+    def _run_stages(
+        self, record: Record, store: MetadataStore, signals: Signals
+    ) -> tuple[str, Stop] | None:
+        """Runs the stages; returns the component that stopped the run, and why, if one did."""
+        planner = Planner(self.pipeline, self.root, store, self._forced)
+        executor = Executor(
+            self.pipeline, self.root, store, record, signals, self.listener.stage_progress
+        )
+        for component, stage in self._stages(record):
+            began = time.monotonic()
+            try:
+                stop = self._run_stage(component, record, stage, planner, executor)
+            except (Exception, Interrupted) as error:
+                failed = error if isinstance(error, StageFailed) else StageFailed(component.name)
+                cause = error.__cause__ if failed is error else error
+                stage["state"] = "interrupted" if isinstance(cause, Interrupted) else "failed"
+                raise failed from cause
+            finally:
+                stage["seconds"] = round(time.monotonic() - began, 3)
+                self._measure(record)
+                self.listener.stage_finished(record, stage)
+            run_record.write(record, self.root)
+            if stop is not None:
+                return component.name, stop
+        return None
+
+    def _run_stage(
+        self,
+        component: Component,
+        record: Record,
+        stage: Record,
+        planner: Planner,
+        executor: Executor,
+    ) -> Stop | None:
+        decision = planner.decide(component)
+        stage["reason"] = decision.reason
+        stage["inputs"] = {name: made.execution_id for name, made in decision.inputs.items()}
+        if decision.cached is not None:
+            state, outputs = "cached", decision.outputs
+            execution_id, properties = decision.cached.id, decision.cached.properties
+            executor.store.reuse(execution_id, record["run_id"])
+        else:
+            self.listener.stage_started(component.name, decision.reason)
+            state = "done"
+            execution_id, outputs, properties = executor.execute(component, decision)
+            planner.made(component, outputs)
+        stop = properties.get("stop")
+        run_record.fill_stage(
+            stage, "stopped" if stop else state, execution_id, properties, outputs
+        )
+        run_record.take_results(record, stage, outputs, self.root)
+        if component.name == "Evaluator" and self.pipeline.paper is not None:
+            self._compare(record, stage)
+        return Stop(**stop) if stop else None
+
+    def _compare(self, record: Record, stage: Record) -> None:
+        """Puts the paper's numbers beside ours: no stage depends on them."""
+        metrics = compared(self.pipeline.paper, record["metrics"], parameters_of(record))
+        record["metrics"] = metrics
+        stage["summary"] = summary(metrics, comparable(metrics))
+
+    def _measure(self, record: Record) -> None:
+        record["seconds"] = round(time.monotonic() - self._began, 3)
+
+    def _stop(self, record: Record, component: str, stop: Stop) -> None:
+        record["state"], record["exit_code"] = "stopped", faults.STOP_CODES[stop.kind]
+        following = faults.after_stop(stop.kind, self.command)
+        record["error"] = {"message": stop.message, "component": component, "next": following}
+
+    def _fail(self, record: Record, error: BaseException) -> None:
+        component, dead_letters = None, []
+        if isinstance(error, StageFailed):
+            component, dead_letters = error.component, error.dead_letters
+            error = error.__cause__ or error
         message, following, code = faults.explain(error, component, self.root.path, self.command)
-        if failed and failed.dead_letters:
-            record["paths"]["dead_letters"] = failed.dead_letters[0]
-            message += "\nDead letters: " + ", ".join(map(self.root.absolute, failed.dead_letters))
+        if dead_letters:
+            record["paths"]["dead_letters"] = dead_letters[0]
+            message += "\nDead letters: " + ", ".join(map(self.root.absolute, dead_letters))
         record["state"] = "interrupted" if isinstance(error, Interrupted) else "failed"
         record["exit_code"] = code
         record["error"] = {"message": message, "component": component, "next": following}
-        record["seconds"] = round(time.monotonic() - began, 3)
+        self._measure(record)
 
-    def _close(self, record: Record, store: MetadataStore | None) -> None:
+    def _close(self, record: Record, store: MetadataStore) -> None:
         """Renders the report and writes the record; a failure here does not hide the result."""
-        steps: list[Callable[[], None]] = []
-        if store is not None:
-            if self.report is not None and record["state"] != "interrupted":
-                steps.append(lambda: self._render(record))
-            steps += [
-                lambda: run_record.write(record, self.root),
-                lambda: store.put_run(record["run_id"], _run_properties(record)),
-                store.close,
-            ]
-        for step in steps:
-            try:
-                step()
-            except Exception as error:
-                log_exception(error)
-                what = f"{type(error).__name__}: {error} ({faults.place(error)})"
-                self.listener.warning(f"At the end of the run: {what}")
 
-    def _render(self, record: Record) -> None:
-        if self.report is None:
-            return
+        def warn(error: Exception) -> None:
+            what = f"{type(error).__name__}: {error} ({faults.place(error)})"
+            self.listener.warning(f"At the end of the run: {what}")
+
+        if self.report is not None and record["state"] != "interrupted":
+            with only_logged(warn):
+                self._render(record, self.report)
+        with only_logged(warn):
+            run_record.write(record, self.root)
+        with only_logged(warn):
+            store.put_run(record["run_id"], run_record.in_short(record))
+        with only_logged(warn):
+            store.close()
+
+    def _render(self, record: Record, report: Callable[[Record, str], str]) -> None:
         # The report shows its own path, and where it cannot be made the record does not name it.
-        path = f"runs/{record['run_id']}/report.html"
-        record["paths"]["report"] = path
+        record["paths"]["report"] = f"runs/{record['run_id']}/report.html"
         try:
-            self.report(record, self.root.path)
+            report(record, self.root.path)
         except BaseException:
             del record["paths"]["report"]
             raise
-
-    def _run_stages(
-        self, record: Record, store: MetadataStore, signals: Signals, began: float
-    ) -> None:
-        planner = self._planner(store)
-        executor = Executor(
-            store,
-            self.root,
-            run_id=record["run_id"],
-            method=self.method,
-            source=self.source,
-            data_dir=self.data_dir,
-            beam_arguments=self.beam_arguments,
-            versions=record["versions"],
-            signals=signals,
-            progress=self.listener.stage_progress,
-        )
-        done: dict[str, Mapping[str, ArtifactRecord] | None] = {}
-        ran: set[str] = set()
-        for component, stage in zip(self.components, record["stages"], strict=True):
-            if component.name not in self._wanted:
-                continue
-            stage_began = time.monotonic()
-            stop: Stop | None = None
-            stage["parameters"] = component.parameters.model_dump(mode="json")
-            try:
-                decision = planner.decide(component, done, ran)
-                stage["reason"] = decision.reason
-                stage["inputs"] = {
-                    name: found.execution_id for name, found in decision.inputs.items()
-                }
-                if decision.cached is not None:
-                    stop = self._reuse(stage, decision, store, record["run_id"])
-                    done[component.name] = decision.outputs
-                else:
-                    ran.add(component.name)
-                    self.listener.stage_started(component.name, decision.reason)
-                    done[component.name], stop = self._execute(component, decision, executor, stage)
-            except (Exception, Interrupted) as error:
-                interrupted = isinstance(error, Interrupted) or isinstance(
-                    error.__cause__, Interrupted
-                )
-                stage["state"] = "interrupted" if interrupted else "failed"
-                stage["seconds"] = round(time.monotonic() - stage_began, 3)
-                self._note(record, stage, began)
-                if isinstance(error, StageFailed):
-                    raise
-                raise StageFailed(component.name) from error
-            stage["seconds"] = round(time.monotonic() - stage_began, 3)
-            if stop is not None:
-                stage["state"] = "stopped"
-            self._take_results(component, planner, done[component.name] or {}, record, stage)
-            self._note(record, stage, began)
-            run_record.write(record, self.root)
-            if stop is not None:
-                raise _Stopped(stop, component.name)
-
-    def _note(self, record: Record, stage: Record, began: float) -> None:
-        record["seconds"] = round(time.monotonic() - began, 3)
-        self.listener.stage_finished(record, stage)
-
-    def _fill_cached(self, stage: Record, decision: Decision) -> None:
-        cached = decision.cached
-        if cached is None:
-            return
-        stage["state"] = "cached"
-        stage["execution_id"] = cached.id
-        stage["summary"] = cached.properties.get("summary", "")
-        stage["counters"] = cached.properties.get("counters", {})
-        self._fill_outputs(stage, decision.outputs)
-
-    def _fill_outputs(self, stage: Record, outputs: Mapping[str, ArtifactRecord]) -> None:
-        stage["outputs"] = {name: found.uri for name, found in outputs.items()}
-        stage["properties"] = {name: found.properties for name, found in outputs.items()}
-        for found in outputs.values():
-            if found.type in ("ModelBlessing", "InfraBlessing"):
-                blessed = found.properties.get("blessed")
-                stage["verdict"] = "BLESSED" if blessed else "NOT BLESSED"
-
-    def _reuse(
-        self, stage: Record, decision: Decision, store: MetadataStore, run_id: str
-    ) -> Stop | None:
-        if decision.cached is None:
-            return None
-        store.reuse(decision.cached.id, run_id)
-        self._fill_cached(stage, decision)
-        stop = decision.cached.properties.get("stop")
-        return Stop(**stop) if stop else None
-
-    def _execute(
-        self, component: Component, decision: Decision, executor: Executor, stage: Record
-    ) -> tuple[dict[str, ArtifactRecord], Stop | None]:
-        execution_id, outputs, properties = executor.execute(component, decision)
-        stage["state"], stage["execution_id"] = "done", execution_id
-        stage["summary"], stage["counters"] = properties["summary"], properties["counters"]
-        self._fill_outputs(stage, outputs)
-        return outputs, Stop(**properties["stop"]) if properties["stop"] else None
-
-    def _take_results(
-        self,
-        component: Component,
-        planner: Planner,
-        outputs: Mapping[str, ArtifactRecord],
-        record: Record,
-        stage: Record,
-    ) -> None:
-        """Lifts what a run is asked for out of its stages: metrics, verdicts, the pushed model."""
-        if stage["verdict"]:
-            record["verdicts"][component.name] = stage["verdict"]
-        for name, found in outputs.items():
-            artifact = planner.artifact(component.OUTPUTS[name], found)
-            if found.type == ModelEvaluation.TYPE_NAME and filesystem.exists(
-                artifact.path("evaluation.json")
-            ):
-                record["metrics"] = artifact.read_json("evaluation.json")
-            if found.type == "PushedModel" and "version" in found.properties:
-                version = found.properties["version"]
-                record["paths"]["pushed_model"] = f"serving/{self.method}/{version}"
-
-
-def _run_properties(record: Record) -> dict[str, Any]:
-    """Returns what `methodical runs` shows of a run."""
-    metrics = record["metrics"]
-    main = metrics.get("main")
-    return {
-        "method": record["method"],
-        "source": record["source"],
-        "data_dir": record["data_dir"],
-        "state": record["state"],
-        "exit_code": record["exit_code"],
-        "started": record["started"],
-        "seconds": record["seconds"],
-        "command": record["command"],
-        "metric": metrics.get("main_label", main),
-        "value": metrics.get("main_value"),
-        "verdicts": record["verdicts"],
-        "pushed_model": record["paths"].get("pushed_model"),
-        "pid": os.getpid(),
-    }

@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...components.base.errors import did_you_mean
+import pydantic
+
+from ...components.base.suggestions import did_you_mean
 
 _OPTIONS: dict[str, type] = {
     "data": str,
@@ -19,7 +21,7 @@ _OPTIONS: dict[str, type] = {
 
 
 class Text(str):
-    """A value from the command line, whose type is not known yet: JSON, or the text itself."""
+    """A value from the command line: JSON or the text itself, as the parameter's type tells."""
 
     __slots__ = ()
 
@@ -45,16 +47,53 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     return settings
 
 
-def candidates(value: Any) -> list[Any]:
-    """Returns what a setting's value may mean, in the order in which to try it."""
-    if not isinstance(value, Text):
-        return [value]
-    text = str(value)
+def read_values(
+    settings: Mapping[str, Any], parameters: type[pydantic.BaseModel]
+) -> dict[str, Any]:
+    """Reads the texts among a component's settings as the types of its parameters tell.
+
+    ```python
+    >>> class Options(pydantic.BaseModel):
+    ...     epochs: int = 2
+    ...     name: str = "plain"
+    >>> read_values({"epochs": Text("3"), "name": Text("3")}, Options)
+    {'epochs': 3, 'name': '3'}
+    ```
+
+    Args:
+        settings: values by parameter name.
+        parameters: the component's parameters.
+
+    Returns:
+        The same settings, values for the texts. A text that does not suit its parameter is left
+        for the validation of the parameters, which names it.
+
+    Raises:
+        ValueError: an object in a text names a key twice.
+    """
+    fields = parameters.model_fields
+    return {
+        name: _read(value, fields[name].annotation)
+        if isinstance(value, Text) and name in fields
+        else value
+        for name, value in settings.items()
+    }
+
+
+def _read(text: str, annotation: Any) -> Any:
+    """Returns the JSON value where its type suits, else the text, else the JSON value after all."""
     try:
-        parsed = json.loads(text)
-    except ValueError:
-        return [text]
-    return [parsed] if isinstance(parsed, str) else [parsed, text]
+        value = json.loads(text, object_pairs_hook=_unique)
+    except json.JSONDecodeError:
+        return str(text)
+    adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(annotation)
+    for meaning in (value, str(text)):
+        try:
+            adapter.validate_python(meaning)
+        except pydantic.ValidationError:
+            continue
+        return meaning
+    return value
 
 
 def read_config(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -105,12 +144,11 @@ def read_config(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} stands there twice")
-    return found
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"the key {name!r} stands there twice")
+    return dict(pairs)
 
 
 def _kind(kind: type) -> str:

@@ -156,7 +156,7 @@ def diverging_fits(parameters, data):
 def serve(models, data, parameters):
     """Returns signatures for x and a group's name, for serialized examples, and for x alone."""
     import tensorflow as tf
-    from methodical.components.exporter.serving_model import ServingModel, Signature
+    from methodical.components.exporter.serving_model import Input, ServingModel, Signature
 
     model = models["first"]
     table = tf.lookup.StaticHashTable(
@@ -191,17 +191,16 @@ def serve(models, data, parameters):
     }
     spec = tf.TensorSpec([None, 3], tf.float32)
     text = tf.TensorSpec([None], tf.string)
+    inputs = {"x": Input(spec, "three numbers"), "group": Input(text, "a file", file=True)}
     return ServingModel(
         {
-            "serving_default": Signature(
-                answer, {"x": spec, "group": text}, {"x": x, "group": group}, references
-            ),
+            "serving_default": Signature(answer, inputs, {"x": x, "group": group}, references),
             "serving_examples": Signature(
-                examples, {"examples": text}, {"examples": serialized}, references
+                examples, {"examples": Input(text)}, {"examples": serialized}, references
             ),
             "raw": Signature(
                 lambda x: {"prediction": model(x, training=False)},
-                {"x": spec},
+                {"x": Input(spec)},
                 {"x": x},
                 {"prediction": references["prediction"][:, None]},
             ),

@@ -1,16 +1,18 @@
 """What every public layer, loss and model of the methods promises, on any Keras backend.
 
-A method joins by being registered: its entry names its `layer_examples`.
+A package of `models` joins by its module `examples`, whose `layer_examples()` returns the examples.
 """
 
+import importlib
 import json
+import pkgutil
 
 import keras
 import numpy as np
 import pytest
 from keras import tree
+from methodical import models
 from methodical.models.layer_example import LayerExample
-from methodical.pipeline import methods
 
 BATCH = 4
 CHECKS = (
@@ -25,11 +27,14 @@ CHECKS = (
 )
 
 
-def collect_examples():
-    return [example for name in methods.names() for example in methods.find(name).layer_examples()]
+PACKAGES = [module.name for module in pkgutil.iter_modules(models.__path__) if module.ispkg]
 
 
-EXAMPLES = collect_examples()
+def examples_of(package):
+    return importlib.import_module(f"{models.__name__}.{package}.examples").layer_examples()
+
+
+EXAMPLES = [example for package in PACKAGES for example in examples_of(package)]
 
 
 @pytest.fixture(params=EXAMPLES, ids=[example.name for example in EXAMPLES])
@@ -75,8 +80,8 @@ def symbolic_inputs(inputs):
 
 def assert_same(first, second, tolerance=1e-5):
     tree.assert_same_structure(first, second)
-    for one, other in zip(tree.flatten(first), tree.flatten(second), strict=True):
-        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+    for actual, expected in zip(tree.flatten(first), tree.flatten(second), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
 
 
 def as_model(thing, inputs):
@@ -216,9 +221,9 @@ def test_empty_batch(example):
     inputs = example.inputs(BATCH)
     full = outputs_of(thing, inputs)
     empty = outputs_of(thing, tree.map_structure(lambda array: array[:0], inputs))
-    for one, other in zip(tree.flatten(empty), tree.flatten(full), strict=True):
-        assert one.shape == (0, *other.shape[1:])
-        assert one.dtype == other.dtype
+    for none, some in zip(tree.flatten(empty), tree.flatten(full), strict=True):
+        assert none.shape == (0, *some.shape[1:])
+        assert none.dtype == some.dtype
 
 
 def test_nan_stays_in_its_example_and_is_seen(example):

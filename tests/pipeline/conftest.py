@@ -9,7 +9,7 @@ import textwrap
 import uuid
 
 import pytest
-from methodical.pipeline.run.runner import Listener, Runner
+from methodical.pipeline.run.runner import Runner
 
 HELPER = '''
 """A helper."""
@@ -25,8 +25,9 @@ import json, os, signal, time
 
 from methodical.components.base import artifacts
 from methodical.components.io import filesystem
-from methodical.components.base.component import BadDataError, Component, Stop
-from methodical.components.base.component import Parameters as BaseParameters
+from methodical.components.base.component import Component, Stop
+from methodical.components.base.errors import BadDataError
+from methodical.components.base.parameters import Parameters as BaseParameters
 
 
 def misbehave(context, component):
@@ -93,7 +94,8 @@ class Trainer(Component):
 
         epoch = os.path.join(context.checkpoint_dir, "epoch")
         if os.path.exists(epoch):
-            context.counters["resumed_from"] = int(open(epoch).read())
+            with open(epoch) as reader:
+                context.counters["resumed_from"] = int(reader.read())
         misbehave(context, "Trainer")
         context.progress(0.5, "epoch 1")
         values = context.inputs["examples"].read_json("values.json")
@@ -104,8 +106,8 @@ class Trainer(Component):
 
 
 class Evaluator(Component):
-    INPUTS = {"model": artifacts.Model, "baseline": artifacts.ModelEvaluation}
-    OPTIONAL_INPUTS = frozenset({"baseline"})
+    INPUTS = {"model": artifacts.Model, "before": artifacts.ModelEvaluation}
+    OPTIONAL_INPUTS = frozenset({"before"})
     OUTPUTS = {"evaluation": artifacts.ModelEvaluation, "blessing": artifacts.ModelBlessing}
     FUNCTIONS = {"metrics": "metrics", "column": "column"}
 
@@ -118,8 +120,8 @@ class Evaluator(Component):
         value = context.inputs["model"].read_json("Format-Keras/toy.json")
         main = next(iter(context.functions["metrics"]))
         before = None
-        if "baseline" in context.inputs:
-            before = context.inputs["baseline"].read_json("evaluation.json")["metrics"][main]
+        if "before" in context.inputs:
+            before = context.inputs["before"].read_json("evaluation.json")["metrics"][main]
         context.outputs["evaluation"].write_json(
             "evaluation.json",
             {"main": main, "main_value": value, "main_label": main, "metrics": {main: value},
@@ -167,11 +169,14 @@ MAIN = """
 import json, sys
 
 from {package} import method, stages
-from methodical.pipeline.run.runner import Runner
+from methodical.components.base.artifacts import ModelEvaluation
+from methodical.components.base.component import LatestBlessed
 from methodical.pipeline.cli.screen import new_screen
+from methodical.pipeline.run.pipeline import Pipeline
+from methodical.pipeline.run.runner import Runner
 
 
-def build(settings):
+def build(settings, source="counted", data_dir=None):
     generate = stages.ExampleGen(
         parameters=settings.get("ExampleGen"), functions={{"read": method.read}}
     )
@@ -181,18 +186,20 @@ def build(settings):
         functions={{"fits": method.fits}},
     )
     evaluate = stages.Evaluator(
-        inputs={{"model": train.outputs["model"]}},
+        inputs={{
+            "model": train.outputs["model"], "before": LatestBlessed(ModelEvaluation)
+        }},
         parameters=settings.get("Evaluator"),
         functions={{"metrics": method.METRICS, "column": method.column}},
     )
-    return [generate, train, evaluate]
+    return Pipeline("toy", source, [generate, train, evaluate], data_dir=data_dir)
 
 
 if __name__ == "__main__":
     options = json.loads(sys.argv[1])
-    settings = options.pop("settings", {{}})
+    pipeline, root = build(options.pop("settings")), options.pop("root")
     record = Runner(
-        build(settings), method="toy", listener=new_screen(sys.stderr), command="toy run", **options
+        pipeline, root, listener=new_screen(sys.stderr), command="toy run", **options
     ).run()
     print(json.dumps(record))
     sys.exit(record["exit_code"])
@@ -232,15 +239,9 @@ class Toy:
         """Says what a component does in its next execution."""
         self.behaviour.write_text(json.dumps(actions))
 
-    def runner(self, settings=None, listener=None, **options):
-        options = {"source": "counted", "root": self.root, **options}
-        return Runner(
-            self.main.build(settings or {}),
-            method="toy",
-            listener=listener or Listener(),
-            command="toy run",
-            **options,
-        )
+    def runner(self, settings=None, root=None, source="counted", data_dir=None, **options):
+        pipeline = self.main.build(settings or {}, source, data_dir)
+        return Runner(pipeline, root or self.root, command="toy run", **options)
 
     def run(self, settings=None, **options):
         """Runs the pipeline in this process and returns the record."""
@@ -248,7 +249,7 @@ class Toy:
 
     def start(self, settings=None, **options):
         """Starts the pipeline in a process of its own."""
-        options = {"source": "counted", "root": self.root, "settings": settings or {}, **options}
+        options = {"root": self.root, "settings": settings or {}, **options}
         return subprocess.Popen(
             [sys.executable, "-m", f"{self.package}.main", json.dumps(options)],
             cwd=self.folder,

@@ -1,1 +1,1 @@
-"""bAbI question answering: simulator, reader, Beam transforms and parsing."""
+"""bAbI question answering: simulator, reader, Beam transforms and the prepared stories."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...io.records import Record
+from ...io.records import Record, to_text
 from .story import QuestionRecord
 
 
@@ -48,8 +48,3 @@ def sample(features: Mapping[str, Any]) -> dict[str, str]:
         "question": to_text(features["question"][0]),
         "answer": ", ".join(to_text(word) for word in features["answer"]),
     }
-
-
-def to_text(value: bytes | str) -> str:
-    """Returns a feature's text: Beam passes bytes, JSON and tests `str`."""
-    return value.decode() if isinstance(value, bytes) else value

@@ -34,7 +34,7 @@ class TaskFile:
 
 
 def find_task_files(data: str, variant: str | None, tasks: list[int]) -> list[TaskFile]:
-    """Lists the files of the wanted tasks.
+    """Lists the files of the given tasks.
 
     Args:
         data: string. A folder, or a `.tar.xz` or `.tar.gz` file.
@@ -55,51 +55,51 @@ def find_task_files(data: str, variant: str | None, tasks: list[int]) -> list[Ta
             f"Received: --data-dir {data}, which does not exist"
         )
     names = _archive_names(data) if data.endswith(_ARCHIVE) else list(filesystem.walk(data))
-    found: dict[str, dict[tuple[int, str], str]] = {}
+    variants: dict[str, dict[tuple[int, str], str]] = {}
     for name in names:
         if match := _FILE.search(os.path.basename(name)):
             folder = os.path.basename(os.path.dirname(name))
-            found.setdefault(folder, {})[int(match[1]), match[2]] = name
-    if not found:
+            variants.setdefault(folder, {})[int(match[1]), match[2]] = name
+    if not variants:
         raise BadDataError(
             f"There must be files named qaN_<name>_train.txt and qaN_<name>_test.txt. "
             f"Received: {data}, which holds none of {len(names)} such files"
         )
     if variant is None:
-        variant = next(iter(found)) if len(found) == 1 else DEFAULT_VARIANT
-    if variant not in found:
+        variant = next(iter(variants)) if len(variants) == 1 else DEFAULT_VARIANT
+    if variant not in variants:
         raise BadDataError(
-            f"The variant must be one of {', '.join(sorted(found))}; choose with "
+            f"The variant must be one of {', '.join(sorted(variants))}; choose with "
             f"--set example_gen.variant=NAME. Received: {variant!r} in {data}"
         )
     files = []
     for task in tasks:
         for split in ("train", "test"):
-            if (task, split) not in found[variant]:
+            if (task, split) not in variants[variant]:
                 raise BadDataError(
                     f"Task {task} has no {split} file; leave it out with "
                     f"--set example_gen.tasks=[…]. Received: variant {variant!r} of {data}"
                 )
-            files.append(TaskFile(data, found[variant][task, split], task, split))
+            files.append(TaskFile(data, variants[variant][task, split], task, split))
     return files
 
 
 def read_task_file(file: TaskFile) -> Iterator[QuestionRecord | BadRecord]:
     """Yields the questions of one file, and what cannot be used.
 
-    After a bad line the rest of its story is bad too: its questions might hang on that line.
+    After a bad line the rest of its story is bad too: its questions might depend on that line.
 
     Raises:
         BadDataError: there is not one question in the file.
     """
-    found = False
+    has_lines = False
     for record in parse_lines(file.task, os.path.basename(file.path), _lines(file)):
-        found = True
+        has_lines = True
         yield record
-    if not found:
+    if not has_lines:
         raise BadDataError(
             f"A task file must hold questions. Received: {file.path} in {file.data}, which holds "
-            f"none; leave its task out with --set example_gen.tasks=[…], or mend the file"
+            f"none; leave its task out with --set example_gen.tasks=[…], or fix the file"
         )
 
 

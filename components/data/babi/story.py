@@ -97,7 +97,7 @@ class QuestionRecord:
 
 
 def format_story(story: Story) -> str:
-    """Returns the story in the published text format, one line a sentence or question."""
+    """Returns the story in the published text format, one line per sentence or question."""
     written = []
     space = "" if story.task in _NO_SPACE_BEFORE_TAB else " "
     for number, line in enumerate(story.lines, 1):

@@ -10,12 +10,15 @@ from typing import Any
 
 import apache_beam as beam
 
-from ...io.records import BadRecord, BadRecordError, Record
+from ...io import filesystem
+from ...io.records import BadRecord, BadRecordError, Record, to_text
+from ..reading.count_features import Counters, CountFeatures
 from . import reader, text
-from .examples import to_record, to_text
+from .examples import to_record
 from .options import FilesOptions, TransformOptions
 from .simulator import simulator
 from .simulator.parameters import CrossOptions, SimulatorParameters
+from .simulator.simulator import Split
 from .story import records_of
 
 STORIES_PER_ELEMENT = 100
@@ -30,12 +33,12 @@ class ReadFiles(beam.PTransform):
         data: folder or archive.
     """
 
-    def __init__(self, parameters: FilesOptions, data: str):
+    def __init__(self, parameters: FilesOptions | CrossOptions, data: str):
         super().__init__()
         self.files = reader.find_task_files(data, parameters.variant, parameters.tasks)
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection:
-        """Reads one file an element."""
+        """Reads one file per element."""
         return (
             root
             | "TaskFiles" >> beam.Create(self.files, reshuffle=True)
@@ -50,12 +53,12 @@ class Simulate(beam.PTransform):
         parameters: `SimulatorParameters`.
     """
 
-    def __init__(self, parameters: SimulatorParameters):
+    def __init__(self, parameters: SimulatorParameters, data_dir: str | None = None):
         super().__init__()
         self.parameters = parameters
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection:
-        """Writes some stories an element; each story depends on its number only."""
+        """Writes several stories per element; each story depends on its number only."""
         return (
             root
             | "StoryRanges" >> beam.Create(list(_story_ranges(self.parameters)), reshuffle=True)
@@ -115,33 +118,16 @@ class Vocabulary(beam.PTransform):
         """Counts sentences, then words: there are far fewer different sentences."""
         return (
             examples
-            | "CountSentences" >> beam.CombineGlobally(_CountSentences())
+            | "CountSentences" >> beam.CombineGlobally(CountFeatures(2, _count))
             | "ToVocabulary" >> beam.FlatMap(_vocabulary, self.parameters)
         )
 
 
-class _CountSentences(beam.CombineFn):
-    """Counters of the different sentences and of the different answer words."""
-
-    def create_accumulator(self):
-        return collections.Counter(), collections.Counter()
-
-    def add_input(self, accumulator, features):
-        sentences, answers = accumulator
-        sentences.update(features["story"])
-        sentences.update(features["question"])
-        answers.update(features["answer"])
-        return accumulator
-
-    def merge_accumulators(self, accumulators):
-        sentences, answers = self.create_accumulator()
-        for other_sentences, other_answers in accumulators:
-            sentences.update(other_sentences)
-            answers.update(other_answers)
-        return sentences, answers
-
-    def extract_output(self, accumulator):
-        return accumulator
+def _count(counters: Counters, features: Mapping[str, Any]) -> None:
+    sentences, answers = counters
+    sentences.update(features["story"])
+    sentences.update(features["question"])
+    answers.update(features["answer"])
 
 
 class Vectorize:
@@ -149,7 +135,7 @@ class Vectorize:
 
     Args:
         parameters: `TransformOptions`.
-        assets: what `Vocabulary` learnt.
+        assets: what `Vocabulary` learned.
 
     Call arguments:
         features: `id`, `task`, `story`, `question`, `answer`, `supporting_facts` of a raw example.
@@ -200,12 +186,12 @@ class Vectorize:
 
     def _feature_ids_of(self, sentence: bytes | str) -> tuple[int, ...]:
         words = text.tokenize(to_text(sentence))
-        found = [*words, *text.ngrams(words, self.longest)]
-        return tuple(self.ids[feature] for feature in found if feature in self.ids)
+        features = [*words, *text.ngrams(words, self.longest)]
+        return tuple(self.ids[feature] for feature in features if feature in self.ids)
 
 
 def _file_records(file: reader.TaskFile) -> Iterator[Record | BadRecord]:
-    source = file.path.rsplit("/", 1)[-1]
+    source = filesystem.base_name(file.path)
     numbers: collections.Counter[str] = collections.Counter()
     for record in reader.read_task_file(file):
         if isinstance(record, BadRecord):
@@ -218,27 +204,28 @@ def _file_records(file: reader.TaskFile) -> Iterator[Record | BadRecord]:
 
 def _story_ranges(
     parameters: SimulatorParameters,
-) -> Iterator[tuple[int, str, int, int, int | None]]:
+) -> Iterator[tuple[int, Split, int, int, int | None]]:
     """Yields task, split, first story, behind the last story, and the questions of the last."""
+    by_split: dict[Split, int] = {
+        "train": parameters.questions,
+        "test": parameters.test_questions,
+    }
     for task in parameters.tasks:
-        for split, questions in (
-            ("train", parameters.questions),
-            ("test", parameters.test_questions),
-        ):
+        for split, questions in by_split.items():
             plan = simulator.story_plan(task, questions, parameters, split)
             for first in range(0, plan.stories, STORIES_PER_ELEMENT):
-                behind = min(first + STORIES_PER_ELEMENT, plan.stories)
-                last = plan.last_questions if behind == plan.stories else None
-                yield task, split, first, behind, last
+                stop = min(first + STORIES_PER_ELEMENT, plan.stories)
+                last = plan.last_questions if stop == plan.stories else None
+                yield task, split, first, stop, last
 
 
 def _simulated_records(
-    stories: tuple[int, str, int, int, int | None], parameters: SimulatorParameters
+    stories: tuple[int, Split, int, int, int | None], parameters: SimulatorParameters
 ) -> Iterator[Record]:
-    task, split, first, behind, last_questions = stories
-    for index in range(first, behind):
+    task, split, first, stop, last_questions = stories
+    for index in range(first, stop):
         story = simulator.simulate_story(task, index, parameters, split)
-        if last_questions is not None and index == behind - 1:
+        if last_questions is not None and index == stop - 1:
             story = simulator.truncate(story, last_questions)
         story_id = f"simulated/qa{task}/{split}/{index}"
         for number, record in enumerate(records_of(story, story_id)):
@@ -257,19 +244,17 @@ def _placed(
         yield record
 
 
-def _vocabulary(
-    counted: tuple[collections.Counter, collections.Counter], parameters: TransformOptions
-) -> Iterable[tuple[str, list[str]]]:
+def _vocabulary(counted: Counters, parameters: TransformOptions) -> Iterable[tuple[str, list[str]]]:
     sentences, answers = counted
     words: collections.Counter[str] = collections.Counter()
-    found: collections.Counter[str] = collections.Counter()
+    counts: collections.Counter[str] = collections.Counter()
     written: dict[str, str] = {}
     for sentence, count in sorted(sentences.items()):
         tokens = text.tokenize(to_text(sentence))
         for token in tokens:
             words[token] += count
         for ngram in text.ngrams(tokens, parameters.ngrams):
-            found[ngram] += count
+            counts[ngram] += count
     for answer, count in sorted(answers.items(), key=lambda item: (-item[1], item[0])):
         word = to_text(answer).lower()
         words[word] += count
@@ -277,5 +262,5 @@ def _vocabulary(
     by_frequency = sorted(words, key=lambda word: (-words[word], word))
     yield "words", by_frequency
     yield "answers", [written.get(word, word) for word in by_frequency]
-    kept = [ngram for ngram, count in found.items() if count >= parameters.min_count]
-    yield "ngrams", sorted(kept, key=lambda ngram: (-found[ngram], ngram))
+    frequent = [ngram for ngram, count in counts.items() if count >= parameters.min_count]
+    yield "ngrams", sorted(frequent, key=lambda ngram: (-counts[ngram], ngram))

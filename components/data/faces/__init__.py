@@ -1,1 +1,1 @@
-"""Faces with identities: simulator, readers, Beam transforms, parsing, evaluation and serving."""
+"""Faces with identities: simulator, readers, Beam transforms and the prepared faces."""

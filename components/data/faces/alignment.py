@@ -11,16 +11,16 @@ import tensorflow as tf
 class EyeAlignment:
     """Puts the eyes of a face at fixed places by a similarity transform.
 
-    Points are in pixels from the upper left corner of an image: the centre of its first pixel is
-    at (0.5, 0.5). With eyes at `e1` and `e2` and wanted at `t1` and `t2`, all of them complex
-    numbers `x + iy`, the pixel at `t` of the aligned image is what lies at
+    Points are in pixels from the upper left corner of an image: the center of its first pixel is
+    at (0.5, 0.5). With eyes at `e1` and `e2` and their targets `t1` and `t2` as complex
+    numbers `x + iy`, the pixel at `t` of the aligned image is read from the source at
 
     ```
     e1 + (t - t1) (e2 - e1) / (t2 - t1)
     ```
 
-    in the source, read bilinearly; outside of the source its edge goes on. A source in which the
-    eyes are farther apart than in the result is made smaller with antialiasing before.
+    bilinearly; beyond its edges the source is continued. A source in which the eyes are farther
+    apart than in the result is first shrunk with antialiasing.
 
     Args:
         height: integer. Height of the aligned image.
@@ -67,7 +67,7 @@ class EyeAlignment:
         # Multiplication by the complex number (cosine + i sine), from the result to the source.
         cosine = (eyes[2] - eyes[0]) / (right_x - left_x)
         sine = (eyes[3] - eyes[1]) / (right_x - left_x)
-        # The operation counts from the centre of the first pixel.
+        # The operation counts from the center of the first pixel.
         x, y = left_x - 0.5, left_y - 0.5
         across = eyes[0] - 0.5 - cosine * x + sine * y
         down = eyes[1] - 0.5 - sine * x - cosine * y

@@ -25,14 +25,14 @@ def augment(
     """Distorts each image at random.
 
     What is drawn depends on the seed and on the number of the batch in this pass only, so that a
-    training that goes on after a kill, with `augment(…).skip(done)`, sees what it would have seen.
+    training that resumes after a kill, with `augment(…).skip(done)`, sees the same batches.
     Every number is drawn uniformly. What comes in from outside the image repeats its border.
 
     Args:
         dataset: batches of float images `(B, H, W, C)` in [0, 1] and labels.
         seed: integer.
         shift: float in pixels. The image moves by up to so much in both directions. 0 for none.
-        rotation: float in degrees, at most 180. The image turns about its centre by ±`rotation`. 0
+        rotation: float in degrees, at most 180. The image turns about its center by ±`rotation`. 0
             for none.
         scale: float in [0, 1). Height and width are multiplied by one number in about 1 ± `scale`,
             and their ratio by one in about 1 ± `scale` / 2. 0 for none.
@@ -40,10 +40,10 @@ def augment(
         brightness: float in [0, 1]. A number in ±`brightness` is added to an image. 0 for none.
         contrast: float in [0, 1]. The differences from the mean of each channel are multiplied by
             a number in 1 ± `contrast`. 0 for none.
-        blur: float in [0, 1]. So many of the images, on average, are replaced by their means over
-            3×3 pixels. 0 for none.
-        erase: float in [0, 1]. In so many of the images, on average, a rectangle of 20 to 50 % of
-            the height and of the width is filled with one grey. 0 for none.
+        blur: float in [0, 1]. The fraction of images that are replaced by their means over 3×3
+            pixels. 0 for none.
+        erase: float in [0, 1]. The fraction of images in which a rectangle of 20 to 50 % of the
+            height and of the width is filled with one gray. 0 for none.
 
     Returns:
         Such batches, clipped to [0, 1].
@@ -54,7 +54,7 @@ def augment(
     Example:
 
     ```python
-    train = parsing.balanced_batches(data, "train", identities=100, images=2, seed=1)
+    train = data.balanced_batches("train", identities=100, images=2, seed=1)
     train = augment(train, seed=1, rotation=5)
     ```
     """
@@ -68,7 +68,9 @@ def augment(
             f"Received: shift={shift}, rotation={rotation}, scale={scale}"
         )
 
-    def distorted(number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]):
+    def distorted(
+        number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels = batch
         key = tf.stack([tf.constant(seed, tf.int64), number])
         drawn = tf.random.stateless_uniform([15, tf.shape(images)[0]], seed=key)
@@ -100,9 +102,9 @@ def _posed(
     # Rows of the matrix from a pixel of the new image to the place in the old one it comes from.
     x_of_x, x_of_y = across * mirror * aspect, -along
     y_of_x, y_of_y = along * mirror * aspect, across
-    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
-    x = centre_x - x_of_x * centre_x - x_of_y * centre_y + shift * signs[4]
-    y = centre_y - y_of_x * centre_x - y_of_y * centre_y + shift * signs[5]
+    center_x, center_y = (width - 1) / 2, (height - 1) / 2
+    x = center_x - x_of_x * center_x - x_of_y * center_y + shift * signs[4]
+    y = center_y - y_of_x * center_x - y_of_y * center_y + shift * signs[5]
     none = tf.zeros_like(x)
     posed = tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
@@ -126,8 +128,8 @@ def _lit(images: tf.Tensor, signs: tf.Tensor, brightness: float, contrast: float
 
 
 def _covered(images: tf.Tensor, drawn: tf.Tensor, erase: float) -> tf.Tensor:
-    """Fills a rectangle whose centre lies anywhere in the image."""
-    chosen, grey, *place = tf.unstack(drawn[:, :, None, None, None])
+    """Fills a rectangle whose center lies anywhere in the image."""
+    draw, gray, *place = tf.unstack(drawn[:, :, None, None, None])
     height, width = tf.unstack(tf.cast(tf.shape(images)[1:3], tf.float32))
     rows = (tf.range(height)[None, :, None, None] + 0.5) / height
     columns = (tf.range(width)[None, None, :, None] + 0.5) / width
@@ -135,4 +137,4 @@ def _covered(images: tf.Tensor, drawn: tf.Tensor, erase: float) -> tf.Tensor:
         tf.abs(rows - place[0]) < 0.1 + 0.15 * place[2],
         tf.abs(columns - place[1]) < 0.1 + 0.15 * place[3],
     )
-    return tf.where(tf.logical_and(inside, chosen < erase), grey, images)
+    return tf.where(tf.logical_and(inside, draw < erase), gray, images)

@@ -1,4 +1,4 @@
-"""What of an image is used: a fraction of it around its centre, or a box in pixels."""
+"""The part of an image that is used: a fraction around its center, or a box in pixels."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Crop:
-    """Cuts a part out of an image.
+    """Crops an image.
 
     Args:
-        fraction: float in (0, 1]. Of height and width around the centre, rounded to whole pixels.
+        fraction: float in (0, 1]. Of height and width around the center, rounded to whole pixels.
         box: left, top, right and bottom in pixels, right and bottom not included; `None` takes the
             fraction.
     """
@@ -40,13 +40,13 @@ class Crop:
         return {"box": list(self.box)} if self.box else {"fraction": self.fraction}
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Returns height and width of what is cut out of an image of this size."""
+        """Returns height and width of the crop of an image of this size."""
         if self.box:
             return self.box[3] - self.box[1], self.box[2] - self.box[0]
         return max(round(height * self.fraction), 1), max(round(width * self.fraction), 1)
 
     def bounds(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """Returns left, top, right and bottom of what is cut out of an image of this size."""
+        """Returns left, top, right and bottom of the crop of an image of this size."""
         if self.box:
             return self.box
         kept_height, kept_width = self.size(height, width)
@@ -54,7 +54,7 @@ class Crop:
         return left, top, left + kept_width, top + kept_height
 
     def __call__(self, image: tf.Tensor) -> tf.Tensor:
-        """Cuts the part out of one image.
+        """Crops one image.
 
         Args:
             image: tensor `(h, w, C)` of any type.
@@ -75,11 +75,11 @@ class Crop:
                 return tf.identity(image)[top:bottom, left:right]
         if self.fraction == 1.0:
             return image
-        kept = tf.cast(tf.round(tf.cast(size[:2], tf.float64) * self.fraction), tf.int32)
-        kept = tf.maximum(kept, 1)
-        first = (size[:2] - kept) // 2
-        return image[first[0] : first[0] + kept[0], first[1] : first[1] + kept[1]]
+        crop = tf.cast(tf.round(tf.cast(size[:2], tf.float64) * self.fraction), tf.int32)
+        crop = tf.maximum(crop, 1)
+        first = (size[:2] - crop) // 2
+        return image[first[0] : first[0] + crop[0], first[1] : first[1] + crop[1]]
 
 
 WHOLE = Crop()
-"""Nothing is cut off."""
+"""The whole image."""

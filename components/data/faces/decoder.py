@@ -1,6 +1,6 @@
 """Encoded faces to pixels, with TensorFlow: the same function in Transform and in a server.
 
-Dimensions: B batch, H height, W width, C channels (1 grey, 3 red, green, blue).
+Dimensions: B batch, H height, W width, C channels (1 gray, 3 red, green, blue).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class FaceDecoder:
       GIF the first picture counts. The orientation in EXIF data is not looked at.
     - The image is cropped, or aligned where the decoder aligns and the eyes are known.
     - Another size is resized bilinearly with antialiasing; the aspect ratio is not kept.
-    - Colours become grey by the luma of ITU-R BT.601, `0.299 R + 0.587 G + 0.114 B`, rounded.
+    - Colors become gray by the luma of ITU-R BT.601, `0.299 R + 0.587 G + 0.114 B`, rounded.
 
     Args:
         height: integer, H.
@@ -149,11 +149,11 @@ class FaceDecoder:
         return self._of_colors(rounded(values))
 
     def _of_colors(self, pixels: tf.Tensor) -> tf.Tensor:
-        grey = tf.shape(pixels)[-1] == 1
+        gray = tf.shape(pixels)[-1] == 1
         if self.channels == 1:
-            pixels = tf.cond(grey, lambda: pixels, lambda: luma(pixels))
+            pixels = tf.cond(gray, lambda: pixels, lambda: luma(pixels))
         else:
-            pixels = tf.cond(grey, lambda: tf.repeat(pixels, 3, axis=-1), lambda: pixels)
+            pixels = tf.cond(gray, lambda: tf.repeat(pixels, 3, axis=-1), lambda: pixels)
         return tf.ensure_shape(pixels, self.shape)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...io.records import Record
-from ..images.image_files import FORMATS, GREY_MODES, data_uri, open_image, to_text
+from ...io.records import Record, to_text
+from ..images.image_files import GRAY_MODES, data_uri, open_image
 
-_MODES = (*GREY_MODES, "P", "PA", "RGB", "RGBA", "RGBa")
+_MODES = (*GRAY_MODES, "P", "PA", "RGB", "RGBA", "RGBa")
 _ORIENTATION = 0x0112
 
 
@@ -33,7 +33,7 @@ def to_record(
         split: the split that the data prescribes, or `""`.
         source: file, folder or data set.
         eyes: x and y of the eye at the image's left and of the one at its right, in pixels from the
-            upper left corner of the image (the centre of the first pixel is at 0.5); or nothing.
+            upper left corner of the image (the center of the first pixel is at 0.5); or nothing.
         position: where in the source; the name, if it is empty.
         partners: ids of the images with which this one makes verification pairs, of which it is the
             first image, and the pairs' folds.
@@ -49,7 +49,7 @@ def to_record(
             "identity": [identity.encode()],
             "id": [name.encode()],
             "eyes": [float(value) for value in eyes],
-            "partners": [other.encode() for other in others],
+            "partners": [partner.encode() for partner in others],
             "folds": list(folds),
         },
     )
@@ -61,9 +61,9 @@ def problem(image: bytes, min_size: int, max_pixels: int) -> str | None:
     Size and mode are looked up in the header, before a pixel is decoded: a small file may unfold to
     any size. Then all pixels are decoded, which finds what is truncated or altered.
 
-    Read are grey, palette and RGB images, with transparency or without. Refused are the modes that
-    TensorFlow's decoders do not have or read otherwise (CMYK, YCCK, Lab), BMPs that are not grey or
-    true colour, and images that are upright only by a mark in their EXIF data, which a served model
+    Read are gray, palette and RGB images, with transparency or without. Refused are the modes that
+    TensorFlow's decoders do not have or read otherwise (CMYK, YCCK, Lab), BMPs that are not gray or
+    true color, and images that are upright only by a mark in their EXIF data, which a served model
     does not see.
 
     Args:
@@ -80,20 +80,15 @@ def problem(image: bytes, min_size: int, max_pixels: int) -> str | None:
             if min(opened.size) < min_size:
                 return f"{opened.width} × {opened.height} pixels, smaller than {min_size}"
             if opened.mode not in _MODES:
-                return f"mode {opened.mode}; only grey, palette and RGB images are read"
+                return f"mode {opened.mode}; only gray, palette and RGB images are read"
             if opened.format == "BMP" and opened.mode not in ("L", "RGB"):
-                return f"a BMP of mode {opened.mode}; only grey and true colour are read"
+                return f"a BMP of mode {opened.mode}; only gray and true color are read"
             if opened.format == "JPEG" and opened.getexif().get(_ORIENTATION, 1) != 1:
                 return "an image that EXIF data turn; apply PIL.ImageOps.exif_transpose first"
             opened.load()
     except Exception as error:  # Pillow's plugins raise errors of many classes on broken files.
         return f"{type(error).__name__}: {error}"
     return None
-
-
-def not_an_image(reason: str) -> str:
-    """Returns a problem as the reason of a dead letter."""
-    return f"A file must be an image ({', '.join(FORMATS)}). Received: {reason}"
 
 
 def sample(features: Mapping[str, Any]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 
 def most_identities(counts: np.ndarray, images: int) -> int:
-    """Returns the largest number of identities in a batch, with so many images of each.
+    """Returns the largest number of identities in a batch with `images` images of each.
 
     Args:
         counts: integer array `(I,)`, the number of images of each identity.
@@ -35,13 +35,14 @@ def _pass_images(counts: np.ndarray, images: int) -> int:
 class IdentityBatches:
     """Draws passes over the identities of a split, for P × K batches.
 
-    In a pass each identity with two images or more gives K of them, drawn uniformly without
-    replacement, or all that it has; identities follow one another in random order, the images of
-    one together, and every P·K images are a batch. So each image is at most once in a batch, a
-    batch has P identities where all have K images and more of them else, and its size is always the
-    same. Where identities have fewer than K images the end of a batch may cut one in two.
+    In a pass, each identity with two images or more contributes K of them, drawn uniformly without
+    replacement, or all of them if there are fewer. Identities follow one another in random order,
+    each with its images together, and every P·K images are a batch. So a batch always has the same
+    size and each image at most once; it has P identities if all have K images, otherwise more. If
+    identities have fewer than K images, the end of a batch may cut one in two.
 
-    An identity with one image makes no positive pair: it is left out, or gives `singles` negatives.
+    An identity with one image makes no positive pair: it is dropped, or serves as a negative, see
+    `singles`.
 
     Args:
         indices: int64 array `(N,)`, the index of each image's identity, from 0.
@@ -51,7 +52,7 @@ class IdentityBatches:
         seed: integer.
 
     Raises:
-        ValueError: there are not P·K images in a pass, or singles are asked for and there are none.
+        ValueError: a pass has fewer than P·K images, or there are too few singles.
     """
 
     indices: np.ndarray
@@ -87,12 +88,12 @@ class IdentityBatches:
 
     @property
     def pass_images(self) -> int:
-        """How many images of identities with two images or more a pass takes."""
+        """Number of images in a pass, of identities with two images or more."""
         return _pass_images(self.counts, self.images)
 
     @property
     def batches_per_pass(self) -> int:
-        """How many batches a pass makes; what is left of it is dropped."""
+        """Number of batches in a pass; the remainder is dropped."""
         return self.pass_images // (self.identities * self.images)
 
     def passes(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -106,7 +107,7 @@ class IdentityBatches:
         """Draws one pass.
 
         Args:
-            number: integer, of the pass: the same one is always drawn alike.
+            number: integer. Number of the pass, which is always drawn the same way.
 
         Returns:
             Places `(M,)` of the images in the order of the batches, and places of the singles
@@ -120,8 +121,8 @@ class IdentityBatches:
         first = np.concatenate([[0], np.cumsum(counts)[:-1]])
         rank = np.arange(len(order)) - first[self.indices[order]]
         several = counts[self.indices[order]] > 1
-        chosen = order[several & (rank < self.images)]
+        grouped = order[several & (rank < self.images)]
         turn = random.permutation(len(counts))
-        chosen = chosen[np.argsort(turn[self.indices[chosen]], kind="stable")]
+        grouped = grouped[np.argsort(turn[self.indices[grouped]], kind="stable")]
         singles = random.permutation(np.flatnonzero(counts[self.indices] == 1))
-        return chosen, singles
+        return grouped, singles

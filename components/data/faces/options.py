@@ -106,12 +106,12 @@ class TransformOptions(Parameters):
         0, ge=0, description="of the pixels; 0: most common in the training data, after the crop"
     )
     channels: Literal[0, 1, 3] = pydantic.Field(
-        0, description="1 for grey, 3 for red, green, blue; 0: most common in the training data"
+        0, description="1 for gray, 3 for red, green, blue; 0: most common in the training data"
     )
     crop: float | tuple[int, int, int, int] = pydantic.Field(
         1.0,
         description="what of an image is used: a fraction of its height and width around the "
-        "centre, in (0, 1], or a box [left, top, right, bottom] in pixels",
+        "center, in (0, 1], or a box [left, top, right, bottom] in pixels",
     )
     align: bool = pydantic.Field(
         False,

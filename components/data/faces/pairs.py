@@ -30,7 +30,7 @@ def held_out(identities: Iterable[str], parameters: PairOptions) -> set[str]:
 
 
 def check_people(identities: Iterable[str], where: str) -> None:
-    """Refuses images of which verification pairs cannot be drawn, whoever is held out.
+    """Refuses images from which no verification pairs can be drawn, whoever is held out.
 
     Args:
         identities: the person of each image.
@@ -49,15 +49,57 @@ def check_people(identities: Iterable[str], where: str) -> None:
         )
 
 
+def check_splits(splits: Iterable[tuple[str, str]], where: str) -> None:
+    """Refuses a person in two splits.
+
+    Args:
+        splits: identity and split of each image.
+        where: where the images come from, for the message.
+
+    Raises:
+        BadDataError: a person is in two splits.
+    """
+    split_of: dict[str, str] = {}
+    for identity, split in splits:
+        first = split_of.setdefault(identity, split)
+        if first != split:
+            raise BadDataError(
+                "A person must be in one split only, or known people would be measured. Received: "
+                f"{where}, where {identity!r} is in {first or 'train'!r} and {split or 'train'!r}"
+            )
+
+
+def people_to_hold_out(
+    people: Iterable[tuple[str, str]], parameters: PairOptions, where: str
+) -> set[str]:
+    """Returns the people to move into the split `test`, nobody if the source has that split.
+
+    Args:
+        people: identity and split of each image.
+        parameters: `PairOptions`.
+        where: where the images come from, for messages.
+
+    Raises:
+        BadDataError: verification pairs cannot be drawn, see `check_people`.
+    """
+    people = list(people)
+    check_people((identity for identity, _ in people), where)
+    tested = [identity for identity, split in people if split == "test"]
+    if not tested:
+        return held_out({identity for identity, _ in people}, parameters)
+    check_people(tested, f"{where}, in its split test,")
+    return set()
+
+
 def draw_id_pairs(
     images: Iterable[tuple[str, str]], pairs: int, folds: int, seed: int
 ) -> list[VerificationPair]:
     """Draws verification pairs, half of them of the same person, in folds of different people.
 
-    People are dealt out to the folds, so that nobody is in two of them. In a fold people take turns
-    with pairs of the same person, whatever the number of their images; pairs of two people are
-    drawn uniformly from people, then from their images. A fold has as many of the one kind as of
-    the other; where too few are possible, it has fewer.
+    People are dealt out to the folds, so that nobody is in two of them. In a fold, people take
+    turns with pairs of the same person, whatever the number of their images; pairs of two people
+    are drawn uniformly from people, then from their images. A fold has equally many of both kinds;
+    where too few are possible, it has fewer.
 
     Args:
         images: identity and id of the images.
@@ -80,12 +122,12 @@ def draw_id_pairs(
             "two, one of them with two images; try a larger --set example_gen.test_fraction=. "
             f"Received: {len(by_identity)} people, {len(several)} of them with two images or more"
         )
-    # `random.Random` draws alike in all versions of Python, from a text also.
+    # `random.Random` draws alike in all versions of Python, even when seeded with a text.
     draw = random.Random(f"{seed}/pairs")
     draw.shuffle(several)
     draw.shuffle(single)
     folds = min(folds, len(several), len(by_identity) // 2)
-    # Those with many images are dealt out first, back and forth, so that folds have alike many.
+    # Deal out those with many images first, back and forth, so that folds have similar sizes.
     several.sort(key=lambda name: -len(by_identity[name]))
     dealt: list[list[list[str]]] = [[] for _ in range(folds)]
     for place, name in enumerate([*several, *single]):
@@ -94,12 +136,12 @@ def draw_id_pairs(
     drawn = []
     for fold, people in enumerate(dealt):
         draw.shuffle(people)
-        wanted = pairs // 2 // folds + (fold < pairs // 2 % folds)
-        same = list(itertools.islice(_same(people, draw), wanted))
+        count = pairs // 2 // folds + (fold < pairs // 2 % folds)
+        same = list(itertools.islice(_same(people, draw), count))
         different = list(itertools.islice(_different(people, draw), len(same)))
         number = min(len(same), len(different))
-        chosen = same[:number] + different[:number]
-        drawn += [VerificationPair(first, second, fold) for first, second in chosen]
+        id_pairs = same[:number] + different[:number]
+        drawn += [VerificationPair(first, second, fold) for first, second in id_pairs]
     return drawn
 
 
@@ -117,7 +159,7 @@ def _same(people: list[list[str]], draw: random.Random) -> Iterator[tuple[str, s
 
 
 def _all_pairs(images: list[str], draw: random.Random) -> Iterator[tuple[str, str]]:
-    """Yields the pairs of some images in random order, without a list of them all."""
+    """Yields all pairs of images in random order, without listing them."""
     total = len(images) * (len(images) - 1) // 2
     for index in _shuffled(total, draw):
         # The pair's place in (1, 0), (2, 0), (2, 1), (3, 0), …
@@ -131,8 +173,8 @@ def _different(people: list[list[str]], draw: random.Random) -> Iterator[tuple[s
     total = sum(map(len, people)) ** 2 - sum(len(images) ** 2 for images in people)
     seen: set[frozenset[str]] = set()
     while 2 * len(seen) < total:
-        one, other = draw.sample(people, 2)
-        pair = draw.choice(one), draw.choice(other)
+        first, second = draw.sample(people, 2)
+        pair = draw.choice(first), draw.choice(second)
         key = frozenset(pair)
         if key not in seen:
             seen.add(key)
@@ -143,6 +185,6 @@ def _shuffled(size: int, draw: random.Random) -> Iterator[int]:
     """Yields the numbers below `size` in random order, holding only those already moved."""
     moved: dict[int, int] = {}
     for index in range(size):
-        chosen = draw.randrange(index, size)
-        yield moved.get(chosen, chosen)
-        moved[chosen] = moved.pop(index, index)
+        position = draw.randrange(index, size)
+        yield moved.get(position, position)
+        moved[position] = moved.pop(index, index)

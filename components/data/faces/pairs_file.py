@@ -3,7 +3,7 @@
 The first line has the number of folds and the number of pairs of the same person in a fold; with
 one number there is one fold. In each fold so many lines `name first second` follow, two images of
 one person by their numbers, and then as many lines `name number other_name other_number`, images of
-two people. Columns are parted by tabs (or spaces).
+two people. Columns are separated by tabs (or spaces).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SHOWN = 3
 
 @dataclasses.dataclass(frozen=True)
 class VerificationPair:
-    """Two images that are to be told apart or not.
+    """Two images, of the same person or of two people.
 
     Args:
         first: id of an image, as `Aaron_Peirsol/Aaron_Peirsol_0001`.
@@ -91,39 +91,39 @@ def parse(text: str, name: str) -> list[VerificationPair]:
             f"A pairs file must have as many lines as its first one says: {folds} × 2 × {half} = "
             f"{folds * half * 2:,} pairs. Received: {name} with {len(body):,}"
         )
-    found: dict[frozenset[str], int] = {}
+    line_of: dict[frozenset[str], int] = {}
     pairs = []
     for index, (number, columns) in enumerate(body):
         fold, place = divmod(index, 2 * half)
         pair = _pair([column.strip() for column in columns], fold, place < half, number, name)
         key = frozenset((pair.first, pair.second))
-        if key in found:
+        if key in line_of:
             raise BadDataError(
                 f"A pairs file must have a pair once. Received: {name}, line {number}: "
-                f"{pair.first} and {pair.second}, which line {found[key]} has too"
+                f"{pair.first} and {pair.second}, which line {line_of[key]} has too"
             )
-        found[key] = number
+        line_of[key] = number
         pairs.append(pair)
     return pairs
 
 
 def check_images(pairs: Iterable[VerificationPair], ids: Iterable[str], name: str) -> None:
-    """Checks that all images of the pairs are there.
+    """Checks that all images of the pairs exist.
 
     Raises:
         BadDataError: some are not; the message names the first of them.
     """
-    there = set(ids)
-    wanted = {image for pair in pairs for image in (pair.first, pair.second)}
-    missing = sorted(wanted - there)
+    known = set(ids)
+    images = {image for pair in pairs for image in (pair.first, pair.second)}
+    missing = sorted(images - known)
     if not missing:
         return
-    people = {image.rpartition("/")[0] for image in there}
+    people = {image.rpartition("/")[0] for image in known}
     unknown = {image.rpartition("/")[0] for image in missing} - people
     more = f", … {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
     raise BadDataError(
         f"The images that a pairs file names must be in the data, as <name>/<name>_<four digits>. "
-        f"Received: {name}, {len(missing):,} of whose {len(wanted):,} images are missing "
+        f"Received: {name}, {len(missing):,} of whose {len(images):,} images are missing "
         f"({len(unknown):,} of the people have no images): {', '.join(missing[:_SHOWN])}{more}"
     )
 
@@ -132,12 +132,12 @@ def by_first_image(
     pairs: Iterable[VerificationPair],
 ) -> dict[str, tuple[list[str], list[int]]]:
     """Returns the partners and folds of each image that is the first one of pairs."""
-    found: dict[str, tuple[list[str], list[int]]] = {}
+    pairs_of: dict[str, tuple[list[str], list[int]]] = {}
     for pair in pairs:
-        partners, folds = found.setdefault(pair.first, ([], []))
+        partners, folds = pairs_of.setdefault(pair.first, ([], []))
         partners.append(pair.second)
         folds.append(pair.fold)
-    return found
+    return pairs_of
 
 
 def _header(lines: list[tuple[int, list[str]]], name: str) -> tuple[int, int]:
@@ -165,17 +165,17 @@ def _pair(columns: list[str], fold: int, same: bool, number: int, name: str) -> 
         complaint = f"{len(columns)} columns"
     else:
         first, second = _numbers([columns[1], columns[-1]])
-        one, other = columns[0], columns[0 if same else 2]
+        person, partner = columns[0], columns[0 if same else 2]
         if first < 1 or second < 1:
             complaint = "an image's number that is not from 1"
-        elif not one or not other or "/" in one + other:
+        elif not person or not partner or "/" in person + partner:
             complaint = "a name that is none"
         elif same and first == second:
             complaint = "one image twice"
-        elif not same and one == other:
+        elif not same and person == partner:
             complaint = "one person where two are expected"
         else:
-            return VerificationPair(image_id(one, first), image_id(other, second), fold)
+            return VerificationPair(image_id(person, first), image_id(partner, second), fold)
     raise BadDataError(
         f"A line of a pairs file must be: {expected}, in fold {fold + 1}. "
         f"Received: {name}, line {number}, with {complaint}: {' '.join(columns)[:80]!r}"

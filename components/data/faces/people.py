@@ -10,7 +10,7 @@ import math
 import mimetypes
 import os
 import zipfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from ...base.errors import BadDataError
@@ -21,11 +21,11 @@ from ..images.image_files import FORMATS
 from ..reading.file_reader import is_archive
 from . import pairs_file
 from .options import FolderOptions
-from .pairs import check_people, held_out
+from .pairs import check_splits, people_to_hold_out
 
 _LISTS = (".txt", ".csv", ".md")
 _KINDS = mimetypes.MimeTypes()
-"""Python's own list of endings: that of the machine may be another."""
+"""Python's own list of endings, because that of the machine may differ."""
 
 
 class FaceFile(NamedTuple):
@@ -61,15 +61,15 @@ class People(NamedTuple):
 
 
 def find_people(parameters: FolderOptions, data: str) -> People:
-    """Lists the images of people and says in which split they are.
+    """Lists the images of people with their splits.
 
     - With a pairs file the people whom it names are in the split `test`.
     - Where folders around the people are splits, people are in these: `test` stays `test`,
       `validation` and its like become `eval`.
     - Without either, a hash puts a part of the people into `test`.
 
-    A file whose ending is known to be of something else than an image, such as that of a text
-    (`.txt`, `.csv`, `.md`), a PDF or a film, is passed over.
+    A file whose ending belongs to something other than an image, such as a text (`.txt`, `.csv`,
+    `.md`), a PDF or a film, is skipped.
 
     Args:
         parameters: `FolderOptions`.
@@ -77,39 +77,36 @@ def find_people(parameters: FolderOptions, data: str) -> People:
 
     Raises:
         BadDataError: there are no images in folders of people, a person is in two splits, the
-            pairs file or the eyes cannot be read or name images that are not there, or no pairs
-            can be drawn: there are not two people, or none has two images.
+            pairs file or the eyes cannot be read or name missing images, or no pairs can be drawn
+            because there are fewer than two people or nobody has two images.
     """
     listed, bad = _find_images(data)
-    _check_splits(listed, data)
-    source = folders.source_name(data)
+    check_splits(((file.label, file.split) for file in listed), data)
+    source = filesystem.base_name(data)
     files: dict[str, FaceFile] = {}
-    for one in listed:
-        stem = one.path.rpartition("/")[2].rpartition(".")
-        name = f"{one.label}/{stem[0] or stem[2]}"
+    for file in listed:
+        stem = file.path.rpartition("/")[2].rpartition(".")
+        name = f"{file.label}/{stem[0] or stem[2]}"
         if name in files:
             reason = f"An image must have a name of its own without the ending. Received: {name}"
-            bad.append(BadRecord(source, one.path, f"{reason}, as {files[name].path} has"))
+            bad.append(BadRecord(source, file.path, f"{reason}, as {files[name].path} has"))
         else:
-            files[name] = FaceFile(one.path, one.split, one.label, name)
+            files[name] = FaceFile(file.path, file.split, file.label, name)
     pairs = None
-    test: set[str] = set()
     if parameters.pairs_file:
         text = _read_beside(data, parameters.pairs_file, "pairs_file")
         pairs = pairs_file.parse(text, parameters.pairs_file)
         pairs_file.check_images(pairs, files, parameters.pairs_file)
         test = {person for pair in pairs for person in pair.identities}
     else:
-        check_people([one.identity for one in files.values()], data)
-        tested = [one.identity for one in files.values() if one.split == "test"]
-        if tested:
-            check_people(tested, f"{data}, in its split test,")
-        else:
-            test = held_out({one.identity for one in files.values()}, parameters)
+        people = [(file.identity, file.split) for file in files.values()]
+        test = people_to_hold_out(people, parameters, data)
     eyes, more = _eyes(parameters, data, files)
     images = [
-        one._replace(split="test" if one.identity in test else one.split, eyes=eyes.get(one.id, ()))
-        for one in files.values()
+        file._replace(
+            split="test" if file.identity in test else file.split, eyes=eyes.get(file.id, ())
+        )
+        for file in files.values()
     ]
     kept = test if pairs is not None else set()
     return People(limited(images, parameters.limit, kept), bad + more, pairs)
@@ -123,19 +120,19 @@ def limited(
     Args:
         images: `FaceFile`s.
         limit: integer, 0 for all.
-        kept: people all of whose images are taken whatever the limit.
+        kept: people whose images are all taken, whatever the limit.
     """
     if not limit:
         return list(images)
-    counts = collections.Counter((one.identity not in kept, one.identity) for one in images)
-    split_of = {one.identity: one.split for one in images}
-    taken: collections.Counter[str] = collections.Counter()
-    chosen = set()
+    counts = collections.Counter((image.identity not in kept, image.identity) for image in images)
+    split_of = {image.identity: image.split for image in images}
+    taken_counts: collections.Counter[str] = collections.Counter()
+    people = set()
     for (_, name), count in sorted(counts.items()):
-        if name in kept or taken[split_of[name]] < limit:
-            chosen.add(name)
-            taken[split_of[name]] += count
-    return [one for one in images if one.identity in chosen]
+        if name in kept or taken_counts[split_of[name]] < limit:
+            people.add(name)
+            taken_counts[split_of[name]] += count
+    return [image for image in images if image.identity in people]
 
 
 def _find_images(data: str) -> tuple[list[folders.ImageFile], list[BadRecord]]:
@@ -149,11 +146,11 @@ def _find_images(data: str) -> tuple[list[folders.ImageFile], list[BadRecord]]:
         listed, bad = folders.find_images(data)
     except BadDataError as error:
         raise BadDataError(_of_people(str(error))) from error
-    listed = [one for one in listed if _may_be_image(one.path)]
+    listed = [file for file in listed if _may_be_image(file.path)]
     bad = [
-        dataclasses.replace(one, reason=_of_people(one.reason))
-        for one in bad
-        if _may_be_image(one.position)
+        dataclasses.replace(record, reason=_of_people(record.reason))
+        for record in bad
+        if _may_be_image(record.position)
     ]
     if not listed:
         raise BadDataError(
@@ -173,20 +170,8 @@ def _may_be_image(name: str) -> bool:
     return not name.lower().endswith(_LISTS) and (kind or "image/").startswith("image/")
 
 
-def _check_splits(listed: Iterable[folders.ImageFile], data: str) -> None:
-    splits: dict[str, str] = {}
-    for one in listed:
-        other = splits.setdefault(one.label, one.split)
-        if other != one.split:
-            raise BadDataError(
-                "A person must be in one split, or the measures would be of known people. "
-                f"Received: {data}, where {one.label!r} is in {other or 'train'!r} and in "
-                f"{one.split or 'train'!r}"
-            )
-
-
 def _read_beside(data: str, name: str, option: str) -> str:
-    """Reads a text that lies in a folder or archive of images, beside it, or anywhere."""
+    """Reads a text in a folder or archive of images, next to it, or by its path."""
     if is_archive(data):
         with filesystem.open_file(data, "rb") as raw, zipfile.ZipFile(raw) as archive:
             if name in archive.namelist():
@@ -220,23 +205,23 @@ def _eyes(
     """Reads the eyes of images; lines that cannot be used are bad records."""
     if not parameters.eyes:
         return {}, []
-    found: dict[str, tuple[float, ...]] = {}
+    eyes: dict[str, tuple[float, ...]] = {}
     bad = []
     text = _read_beside(data, parameters.eyes, "eyes")
     for number, row in _rows(text):
-        reason = _eyes_problem(row, number, files, found)
+        reason = _eyes_problem(row, number, files, eyes)
         if reason == "header":
             continue
         if reason:
             bad.append(BadRecord(parameters.eyes, f"line {number}", reason))
         else:
-            found[row[0]] = tuple(map(float, row[1:]))
-    if not found:
+            eyes[row[0]] = tuple(map(float, row[1:]))
+    if not eyes:
         raise BadDataError(
             "The file of the eyes must have lines id,lx,ly,rx,ry with ids of images, as "
             f"{next(iter(files), 'Name/Name_0001')}. Received: {parameters.eyes} with none"
         )
-    return found, bad
+    return eyes, bad
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -247,7 +232,7 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _eyes_problem(
-    row: list[str], number: int, files: dict[str, FaceFile], found: dict[str, tuple[float, ...]]
+    row: list[str], number: int, files: dict[str, FaceFile], eyes: dict[str, tuple[float, ...]]
 ) -> str:
     try:
         values = [float(cell) for cell in row[1:]]
@@ -264,6 +249,6 @@ def _eyes_problem(
         )
     if row[0] not in files:
         return f"The eyes must be those of an image of the data. Received: {row[0]!r}"
-    if row[0] in found:
+    if row[0] in eyes:
         return f"The eyes of an image must be there once. Received: {row[0]!r} again"
     return ""

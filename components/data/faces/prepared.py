@@ -13,10 +13,11 @@ import apache_beam as beam
 from ...base.errors import BadDataError
 from ...io.records import BadRecord, Record
 from ..images.folders import split_names
-from ..reading.prepared_builder import open_builder
+from ..images.image_files import not_an_image
+from ..reading.prepared_builder import nonempty_splits, open_builder
 from . import examples, pairs_file
 from .options import LfwOptions
-from .pairs import Partners, check_people, held_out
+from .pairs import Partners, check_splits, people_to_hold_out
 from .people import FaceFile, limited
 
 _BATCH = 256
@@ -26,11 +27,10 @@ _IMAGE, _LABEL = "image", "label"
 class PreparedFaces:
     """A prepared data set with the features `image` and `label`, the name of a person.
 
-    TFDS stores LFW's images in the order of a hash of their names and drops the names. Here they
-    are found again: of the names that the people and their numbers of images make possible, the
-    hashes are sorted, and where every image then is of the person whom its name says, so are the
-    numbers. Else (another data set, or a part of one) images are numbered in stored order, and no
-    pairs file can be used.
+    TFDS stores LFW's images in the order of a hash of their names and drops the names. They are
+    recovered here: the names that the people and their numbers of images allow are sorted by hash;
+    if every image is then of the person in its name, the numbers are right too. Otherwise (another
+    data set, or a part of one) images are numbered in stored order, and no pairs file can be used.
 
     Args:
         parameters: `LfwOptions`.
@@ -43,7 +43,7 @@ class PreparedFaces:
 
     Raises:
         BadDataError: the data set is not prepared there or has no such features, a person is in two
-            splits, or the pairs file cannot be read or names images that are not there.
+            splits, or the pairs file cannot be read or names missing images.
     """
 
     def __init__(self, parameters: LfwOptions, data_dir: str):
@@ -51,16 +51,16 @@ class PreparedFaces:
 
         self._builder = open_builder(parameters.dataset, data_dir)
         features = self._builder.info.features
-        named = _LABEL in features and _IMAGE in features
-        if not named or not isinstance(features[_IMAGE], tfds.features.Image):
+        has_features = _LABEL in features and _IMAGE in features
+        if not has_features or not isinstance(features[_IMAGE], tfds.features.Image):
             raise BadDataError(
                 "A TFDS data set of faces must have the features 'image' and 'label'. "
                 f"Received: {parameters.dataset!r} with {', '.join(sorted(features))}"
             )
-        splits = self._builder.info.splits
-        self.splits = sorted(name for name in splits if splits[name].num_examples)
+        self.splits = nonempty_splits(self._builder)
         self._starts = {
-            name: [0, *itertools.accumulate(splits[name].shard_lengths)] for name in self.splits
+            name: [0, *itertools.accumulate(self._builder.info.splits[name].shard_lengths)]
+            for name in self.splits
         }
         self._parameters = parameters
         renamed = split_names(self.splits)
@@ -69,30 +69,34 @@ class PreparedFaces:
             for split in self.splits
             for place, names in enumerate(self._names(split))
         ]
-        self._check_splits()
+        people = [(image.identity, image.split) for image in self.images]
+        check_splits(people, repr(parameters.dataset))
         self.pairs = self._read_pairs()
-        named = self._hold_out()
+        named = {person for pair in self.pairs or () for person in pair.identities}
+        test = (
+            named
+            if self.pairs is not None
+            else people_to_hold_out(people, parameters, repr(parameters.dataset))
+        )
+        self.images = [
+            image._replace(split="test") if image.identity in test else image
+            for image in self.images
+        ]
         self.chosen = limited(self.images, parameters.limit, named)
 
     def read(self, split: str) -> beam.PTransform:
         """Returns a PTransform from the pipeline's root to batches of `(place, image)`."""
         import tensorflow_datasets as tfds
 
-        return beam.ptransform_fn(
-            lambda root: (
-                root
-                | "ReadFromTFDS"
-                >> tfds.beam.ReadFromTFDS(
-                    self._builder,
-                    split=split,
-                    batch_size=_BATCH,
-                    # The stored bytes, as they are: decoding and encoding again would cost much.
-                    decoders={_IMAGE: tfds.decode.SkipDecoding()},
-                    read_config=tfds.ReadConfig(add_tfds_id=True),
-                )
-                | "ToPlaces" >> beam.Map(_placed, split, self._starts[split])
-            )
-        )()
+        read = "ReadFromTFDS" >> tfds.beam.ReadFromTFDS(
+            self._builder,
+            split=split,
+            batch_size=_BATCH,
+            # Keep the stored bytes: decoding and encoding them again would be expensive.
+            decoders={_IMAGE: tfds.decode.SkipDecoding()},
+            read_config=tfds.ReadConfig(add_tfds_id=True),
+        )
+        return read | "ToPlaces" >> beam.Map(_placed, split, self._starts[split])
 
     def _names(self, split: str) -> list[tuple[str, str]]:
         """Returns identity and id of the images, in stored order."""
@@ -109,8 +113,8 @@ class PreparedFaces:
             for label in batch[_LABEL]:
                 text = label if isinstance(label, bytes) else feature.int2str(int(label))
                 people.append(text.decode() if isinstance(text, bytes) else text)
-        found = lfw_ids(people, split)
-        if found is None:
+        ids = lfw_ids(people, split)
+        if ids is None:
             if self._parameters.pairs_file:
                 raise BadDataError(
                     "A pairs file needs the images' numbers, which TFDS stores in the order of "
@@ -118,47 +122,19 @@ class PreparedFaces:
                     f"Received: {self._parameters.dataset!r}, whose order is another"
                 )
             numbers: collections.Counter[str] = collections.Counter()
-            found = []
+            ids = []
             for person in people:
                 numbers[person] += 1
-                found.append(pairs_file.image_id(person, numbers[person]))
-        return list(zip(people, found, strict=True))
-
-    def _check_splits(self) -> None:
-        splits: dict[str, str] = {}
-        for one in self.images:
-            if splits.setdefault(one.identity, one.split) != one.split:
-                raise BadDataError(
-                    "A person must be in one split, or the measures would be of known people. "
-                    f"Received: {self._parameters.dataset!r}, where {one.identity!r} is in two"
-                )
+                ids.append(pairs_file.image_id(person, numbers[person]))
+        return list(zip(people, ids, strict=True))
 
     def _read_pairs(self) -> list[pairs_file.VerificationPair] | None:
         name = self._parameters.pairs_file
         if not name:
             return None
         pairs = pairs_file.parse(pairs_file.read(name), name)
-        pairs_file.check_images(pairs, (one.id for one in self.images), name)
+        pairs_file.check_images(pairs, (image.id for image in self.images), name)
         return pairs
-
-    def _hold_out(self) -> set[str]:
-        """Puts people into the split test; returns those of the pairs file."""
-        named: set[str] = set()
-        people: set[str] = set()
-        if self.pairs is not None:
-            named = people = {person for pair in self.pairs for person in pair.identities}
-        else:
-            where = repr(self._parameters.dataset)
-            check_people([one.identity for one in self.images], where)
-            tested = [one.identity for one in self.images if one.split == "test"]
-            if tested:
-                check_people(tested, f"the split test of {where}")
-            else:
-                people = held_out({one.identity for one in self.images}, self._parameters)
-        self.images = [
-            one._replace(split="test") if one.identity in people else one for one in self.images
-        ]
-        return named
 
 
 def lfw_ids(people: Sequence[str], split: str) -> list[str] | None:
@@ -194,7 +170,7 @@ def records(
             continue
         reason = examples.problem(image, parameters.min_size, parameters.max_pixels)
         if reason:
-            yield BadRecord(parameters.dataset, place, examples.not_an_image(reason))
+            yield BadRecord(parameters.dataset, place, not_an_image(reason))
         else:
             yield examples.to_record(
                 image,
@@ -209,9 +185,9 @@ def records(
 
 def _placed(batch: Mapping[str, Any], split: str, starts: list[int]) -> list[tuple[str, bytes]]:
     """Returns the images of a batch with their places; TFDS names shard and place in it."""
-    found = []
+    images = []
     for name, image in zip(batch["tfds_id"].numpy(), batch[_IMAGE].numpy(), strict=True):
         file, _, place = name.decode().rpartition("__")
         shard = int(file.rpartition("-of-")[0].rpartition("-")[2])
-        found.append((f"{split}/{starts[shard] + int(place)}", image))
-    return found
+        images.append((f"{split}/{starts[shard] + int(place)}", image))
+    return images

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
 
-from ...io.records import BadRecord, Record
-from ..images.folders import source_name
-from ..reading.file_reader import UNREADABLE, FileReader
+from ...io.records import Record
+from ..images.image_sources import ReadImageFiles
 from . import examples, people
-from .options import CheckOptions, FolderOptions, LfwOptions, PairOptions, SimulatorOptions
+from .options import FolderOptions, LfwOptions, PairOptions, SimulatorOptions
 from .pairs import Partners, draw_id_pairs, held_out
 from .pairs_file import VerificationPair, by_first_image
 from .simulator import simulator
@@ -27,15 +27,15 @@ class Simulate(beam.PTransform):
         parameters: `SimulatorOptions`.
     """
 
-    def __init__(self, parameters: SimulatorOptions):
+    def __init__(self, parameters: SimulatorOptions, data_dir: str | None = None):
         super().__init__()
         self.parameters = parameters
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection:
-        """Draws the images of some people an element."""
+        """Draws the images of several people per element."""
         images = simulated_images(self.parameters)
         partners = _partners(root, images, None, self.parameters)
-        splits = {one.identity: one.split for one in images}
+        splits = {image.identity: image.split for image in images}
         numbers = [
             number
             for number in range(self.parameters.identities)
@@ -73,18 +73,20 @@ class ReadFolder(beam.PTransform):
         self.people = people.find_people(parameters, data_dir)
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection:
-        """Reads and decodes some files an element."""
-        files = [*self.people.images, *self.people.bad]
-        parts = [
-            tuple(files[first : first + IMAGES_PER_ELEMENT])
-            for first in range(0, len(files), IMAGES_PER_ELEMENT)
-        ]
+        """Reads and decodes several files per element."""
         partners = _partners(root, self.people.images, self.people.pairs, self.parameters)
-        return (
-            root
-            | "FaceFiles" >> beam.Create(parts, reshuffle=True)
-            | "ReadFaceFiles"
-            >> beam.ParDo(_ReadFaceFiles(self.data, self.parameters), beam.pvalue.AsDict(partners))
+        problem = functools.partial(
+            examples.problem,
+            min_size=self.parameters.min_size,
+            max_pixels=self.parameters.max_pixels,
+        )
+        return root | "ReadFaceFiles" >> ReadImageFiles(
+            self.data,
+            [*self.people.images, *self.people.bad],
+            IMAGES_PER_ELEMENT,
+            problem,
+            _file_record,
+            beam.pvalue.AsDict(partners),
         )
 
 
@@ -111,7 +113,7 @@ class ReadLfw(beam.PTransform):
         from . import prepared
 
         partners = _partners(root, self.dataset.chosen, self.dataset.pairs, self.parameters)
-        files = {one.path: one for one in self.dataset.chosen}
+        files = {image.path: image for image in self.dataset.chosen}
         read = [root | f"Read-{split}" >> self.dataset.read(split) for split in self.dataset.splits]
         return (
             read
@@ -165,7 +167,7 @@ def _partners(
     """Returns partners by id: of the pairs that a file gives, or else of drawn ones."""
     if pairs is not None:
         return root | "Pairs" >> beam.Create(list(by_first_image(pairs).items()))
-    names = [(one.identity, one.id) for one in images if one.split == "test"]
+    names = [(image.identity, image.id) for image in images if image.split == "test"]
     return root | "TestImages" >> beam.Create(names) | "Pairs" >> DrawPairs(parameters)
 
 
@@ -189,46 +191,13 @@ def _simulated_records(
             )
 
 
-class _ReadFaceFiles(beam.DoFn):
-    """Reads `FaceFile`s of a folder or an archive, which is opened once a worker."""
-
-    def __init__(self, data: str, parameters: CheckOptions):
-        super().__init__()
-        self._data = data
-        self._parameters = parameters
-        self._files = FileReader(data)
-
-    def teardown(self) -> None:
-        self._files.close()
-
-    def process(
-        self, element: Iterable[people.FaceFile | BadRecord], partners: Mapping[str, Partners]
-    ) -> Iterator[Record | BadRecord]:
-        source = source_name(self._data)
-        for file in element:
-            if isinstance(file, BadRecord):
-                yield file
-                continue
-            try:
-                image = self._files.read(file.path)
-                reason = examples.problem(
-                    image, self._parameters.min_size, self._parameters.max_pixels
-                )
-            except UNREADABLE as error:
-                reason = f"{type(error).__name__}: {error}"
-            if reason:
-                yield BadRecord(source, file.path, examples.not_an_image(reason))
-            else:
-                yield examples.to_record(
-                    image,
-                    file.identity,
-                    file.id,
-                    file.split,
-                    source,
-                    file.eyes,
-                    file.path,
-                    partners.get(file.id),
-                )
+def _file_record(
+    image: bytes, file: people.FaceFile, source: str, partners: Mapping[str, Partners]
+) -> Record:
+    pairs = partners.get(file.id)
+    return examples.to_record(
+        image, file.identity, file.id, file.split, source, file.eyes, file.path, pairs
+    )
 
 
 def _drawn(

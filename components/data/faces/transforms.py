@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +10,9 @@ from typing import Any
 import apache_beam as beam
 
 from ...base.errors import BadDataError
-from ...io.records import BadRecordError
-from ..images import image_files
+from ...io.records import BadRecordError, to_text
+from ..images.image_shapes import common_shape, count_names_and_shapes, image_shape
+from ..reading.count_features import Counters
 from .cropping import Crop
 from .options import TransformOptions
 
@@ -20,7 +20,7 @@ from .options import TransformOptions
 class Analyze(beam.PTransform):
     """Learns the identities and the images' shape from training examples.
 
-    Assets: `identities`, sorted, one a line; `image_shape`, height, width and channels, those of
+    Assets: `identities`, sorted, one per line; `image_shape`, height, width and channels, those of
     the options or else the most common ones after the crop; `crop`, one line of JSON: `{"fraction":
     0.64}` or `{"box": [45, 45, 205, 205]}`, and where images are aligned `"align": {"eye_distance":
     0.4, "eye_height": 0.4}`.
@@ -37,7 +37,8 @@ class Analyze(beam.PTransform):
         """Counts identities and shapes."""
         return (
             features
-            | "CountIdentitiesAndShapes" >> beam.CombineGlobally(_Count(self.parameters))
+            | "CountIdentitiesAndShapes"
+            >> beam.CombineGlobally(count_names_and_shapes("identity", self.parameters))
             | "ToAssets" >> beam.FlatMap(_assets, self.parameters)
         )
 
@@ -47,7 +48,7 @@ class Decode:
 
     Args:
         parameters: `TransformOptions`.
-        assets: what `Analyze` learnt.
+        assets: what `Analyze` learned.
 
     Call arguments:
         features: a raw example.
@@ -83,7 +84,7 @@ class Decode:
                 f"An image must be a whole JPEG, PNG, GIF or BMP file that holds what is cut out. "
                 f"Received: {features['image'][0][:20]!r}…: {self._reason(error)}"
             ) from error
-        name = image_files.to_text(features["identity"][0])
+        name = to_text(features["identity"][0])
         return {
             "pixels": [pixels.tobytes()],
             "label": [self.labels.get(name, -1)],
@@ -107,54 +108,12 @@ class Decode:
         return eyes
 
 
-class _Count(beam.CombineFn):
-    """The set of the identities and a counter of the images' shapes."""
-
-    def __init__(self, parameters: TransformOptions):
-        super().__init__()
-        self._measures = not (parameters.height and parameters.width and parameters.channels)
-
-    def create_accumulator(self):
-        return set(), collections.Counter()
-
-    def add_input(self, accumulator, features):
-        identities, shapes = accumulator
-        identities.add(image_files.to_text(features["identity"][0]))
-        if self._measures:
-            try:
-                shapes[image_files.shape(features["image"][0])] += 1
-            except ValueError:
-                # Not of one shape: `Decode` makes it a dead letter with the reason.
-                shapes[None] += 1
-        return accumulator
-
-    def merge_accumulators(self, accumulators):
-        identities, shapes = self.create_accumulator()
-        for other_identities, other_shapes in accumulators:
-            identities.update(other_identities)
-            shapes.update(other_shapes)
-        return identities, shapes
-
-    def extract_output(self, accumulator):
-        return accumulator
-
-
-def _assets(
-    counted: tuple[set[str], collections.Counter], parameters: TransformOptions
-) -> Iterator[tuple[str, list[str]]]:
+def _assets(counted: Counters, parameters: TransformOptions) -> Iterator[tuple[str, list[str]]]:
     identities, shapes = counted
     crop = Crop.of(parameters.crop)
-    known = [shape for shape in shapes if shape is not None]
-    common = max(known, key=lambda shape: (shapes[shape], shape), default=(0, 0, 0))
-    kept = (*crop.size(*common[:2]), common[2]) if known else common
-    wanted = (parameters.height, parameters.width, parameters.channels)
-    chosen = [mine or found for mine, found in zip(wanted, kept, strict=True)]
-    if not all(chosen):
-        raise BadDataError(
-            f"The training images must have a height, a width and channels; set what is missing, "
-            f"for example --set transform.height=64. Received: {chosen} from "
-            f"{sum(shapes.values())} images, none of which can be decoded"
-        )
+    common = common_shape(shapes)
+    cropped = (*crop.size(*common[:2]), common[2]) if common else None
+    shape = image_shape(parameters, cropped, sum(shapes.values()))
     if len(identities) < 2:
         raise BadDataError(
             "The training images must be of at least two people; each is a folder of its own. "
@@ -167,5 +126,5 @@ def _assets(
             "eye_height": parameters.eye_height,
         }
     yield "identities", sorted(identities)
-    yield "image_shape", [str(size) for size in chosen]
+    yield "image_shape", shape
     yield "crop", [json.dumps(settings, sort_keys=True)]

@@ -42,28 +42,28 @@ def find_images(data: str, limit: int = 0) -> tuple[list[ImageFile], list[BadRec
     """Lists the images, by split, class and name.
 
     Folders around all of the images do not count. Hidden files and what systems leave behind
-    (`__MACOSX`, `Thumbs.db`) are passed over.
+    (`__MACOSX`, `Thumbs.db`) are skipped.
 
     Args:
         data: string. A folder or a .zip file.
-        limit: integer. The largest number of images a split, 0 for all; the classes take turns.
+        limit: integer. The largest number of images per split, 0 for all; the classes take turns.
 
     Returns:
-        The images, and the files whose place names no class.
+        The images, and the files that are in no folder of a class.
 
     Raises:
         BadDataError: there is nothing, the archive cannot be read, or no file lies in the folder
             of a class.
     """
     names, bad = _names(data)
-    source = source_name(data)
+    source = filesystem.base_name(data)
     around, depth = _layout([name.split("/") for name in names])
     if depth not in (2, 3):
         raise BadDataError(
             f"Images must lie in folders <class>/<file> or <split>/<class>/<file>, below a folder "
             f"or in a .zip. Received: {data} with {len(names)} files, most of which do not"
         )
-    found: dict[str, dict[str, list[str]]] = {}
+    splits: dict[str, dict[str, list[str]]] = {}
     for name in names:
         reason = _misplaced(name, around, depth)
         if reason:
@@ -71,12 +71,12 @@ def find_images(data: str, limit: int = 0) -> tuple[list[ImageFile], list[BadRec
         else:
             path = name.split("/")
             split = path[-3] if depth == 3 else ""
-            found.setdefault(split, {}).setdefault(path[-2], []).append(name)
+            splits.setdefault(split, {}).setdefault(path[-2], []).append(name)
     images = []
-    renamed = split_names(found)
-    for split, by_class in sorted(found.items()):
-        for label, chosen in _limited(by_class, limit):
-            images += [ImageFile(name, renamed[split], label) for name in chosen]
+    renamed = split_names(splits)
+    for split, by_class in sorted(splits.items()):
+        for label, paths in _limited(by_class, limit):
+            images += [ImageFile(name, renamed[split], label) for name in paths]
     return images, bad
 
 
@@ -90,11 +90,6 @@ def split_names(names: Iterable[str]) -> dict[str, str]:
     if "eval" in renamed.values():
         return renamed
     return {name: "" if split == "train" else split for name, split in renamed.items()}
-
-
-def source_name(data: str) -> str:
-    """Returns the last part of a path, which stands for it in messages and examples."""
-    return data.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
 def _names(data: str) -> tuple[list[str], list[BadRecord]]:
@@ -112,31 +107,31 @@ def _names(data: str) -> tuple[list[str], list[BadRecord]]:
             raise BadDataError(f"A .zip file must be whole. Received: {data}: {error}") from error
     else:
         names = list(filesystem.walk(data))
-    kept, bad = [], []
+    images, bad = [], []
     for name in names:
         parts = name.split("/")
         if any(part in _IGNORED or (part[:1] == "." and part.strip(".")) for part in parts):
             continue
         if ".." in parts or "" in parts or "." in parts:
             reason = f"A path must lead down from its root. Received: {name!r}"
-            bad.append(BadRecord(source_name(data), name, reason))
+            bad.append(BadRecord(filesystem.base_name(data), name, reason))
         else:
-            kept.append(name)
-    return kept, bad
+            images.append(name)
+    return images, bad
 
 
 def _layout(parts: list[list[str]]) -> tuple[list[str], int]:
     """Returns the folders around all images, and how deep the images lie below them.
 
-    Most of the files say: a few stray ones must not change what the folders of the others mean.
+    The majority of the files decides: a few stray ones must not change the meaning of folders.
     """
     depths = collections.Counter(len(path) for path in parts if len(path) > 1)
     depth = max(depths, key=lambda size: (depths[size], size), default=0)
     usual = [path for path in parts if len(path) == depth]
     around: list[str] = []
     while depth - len(around) > 2:
-        (name, *others) = {path[len(around)] for path in usual}
-        if others or name.lower() in SPLITS:
+        (name, *deeper) = {path[len(around)] for path in usual}
+        if deeper or name.lower() in SPLITS:
             break
         around.append(name)
     return around, depth - len(around)
@@ -159,5 +154,5 @@ def _limited(by_class: dict[str, list[str]], limit: int) -> list[tuple[str, list
         return ordered
     turns = itertools.zip_longest(*(names for _, names in ordered))
     numbers = (index for turn in turns for index, name in enumerate(turn) if name is not None)
-    taken = collections.Counter(itertools.islice(numbers, limit))
-    return [(label, names[: taken[index]]) for index, (label, names) in enumerate(ordered)]
+    counts = collections.Counter(itertools.islice(numbers, limit))
+    return [(label, names[: counts[index]]) for index, (label, names) in enumerate(ordered)]

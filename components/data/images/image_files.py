@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 FORMATS = ("JPEG", "PNG", "GIF", "BMP")
 """What can be read: the formats that TensorFlow decodes inside a served model."""
 
-GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
+GRAY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
 """Pillow's modes of one channel, opacity aside."""
 
 _SHOWN_AS_IT_IS = ("JPEG", "PNG", "GIF")
@@ -55,12 +55,17 @@ def shape(image: bytes) -> tuple[int, int, int]:
     """
     try:
         with open_image(image) as opened:
-            return opened.height, opened.width, 1 if opened.mode in GREY_MODES else 3
+            return opened.height, opened.width, 1 if opened.mode in GRAY_MODES else 3
     except Exception as error:
         raise ValueError(
             f"An image must be encoded as {', '.join(FORMATS)}. Received: {image[:20]!r}, "
             f"{type(error).__name__}: {error}"
         ) from error
+
+
+def not_an_image(reason: str) -> str:
+    """Returns a problem as the reason of a dead letter."""
+    return f"A file must be an image ({', '.join(FORMATS)}). Received: {reason}"
 
 
 def data_uri(image: bytes) -> str:
@@ -78,8 +83,3 @@ def data_uri(image: bytes) -> str:
             opened.convert("RGBA" if "A" in opened.getbands() else "RGB").save(encoded, "PNG")
             image, kind = encoded.getvalue(), "PNG"
     return f"data:image/{kind.lower()};base64,{base64.b64encode(image).decode()}"
-
-
-def to_text(value: bytes | str) -> str:
-    """Returns a feature's text: Beam passes bytes, JSON and tests `str`."""
-    return value.decode() if isinstance(value, bytes) else value

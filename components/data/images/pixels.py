@@ -1,6 +1,6 @@
 """Pixels in TensorFlow: what the decoders of different kinds of images have in common.
 
-Dimensions: B batch, H height, W width, C channels (1 grey, 3 red, green, blue).
+Dimensions: B batch, H height, W width, C channels (1 gray, 3 red, green, blue).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def on_white(image: tf.Tensor) -> tf.Tensor:
 
 
 def luma(image: tf.Tensor) -> tf.Tensor:
-    """Returns colours as grey, `0.299 R + 0.587 G + 0.114 B` rounded (ITU-R BT.601), uint8."""
-    # Sums to 65,536, so that grey stays what it is.
+    """Returns colors as gray, `0.299 R + 0.587 G + 0.114 B` rounded (ITU-R BT.601), uint8."""
+    # Sums to 65,536, so that gray stays what it is.
     weights = tf.constant([19595, 38470, 7471])
     sums = tf.reduce_sum(tf.cast(image, tf.int32) * weights, axis=-1, keepdims=True)
     return tf.cast((sums + 32768) // 65536, tf.uint8)

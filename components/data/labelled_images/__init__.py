@@ -1,1 +1,1 @@
-"""Labelled images: readers, Beam transforms, parsing and serving."""
+"""Labelled images: readers, Beam transforms and the prepared images."""

@@ -19,13 +19,13 @@ def augment(
     """Distorts each image at random.
 
     What is drawn depends on the seed and on the number of the batch in this pass only, so that a
-    training that goes on after a kill, with `augment(…).skip(done)`, sees what it would have seen.
+    training that resumes after a kill, with `augment(…).skip(done)`, sees the same batches.
 
     Args:
         dataset: batches of float images `(B, H, W, C)` in [0, 1] and labels.
         seed: integer.
-        shift: integer. An image moves by up to so many pixels in both directions, uniformly; what
-            comes in from outside is 0. 0 for none.
+        shift: integer. An image moves by up to this number of pixels in both directions, uniformly;
+            pixels from outside are 0. 0 for none.
         flip: boolean. Whether half of the images are mirrored left to right.
         brightness: float. A number in ±`brightness` is added to an image. 0 for none.
         contrast: float. The differences from the mean of each channel are multiplied by a number
@@ -40,7 +40,7 @@ def augment(
     Example:
 
     ```python
-    train = parsing.batches(data, "train", 128, seed=1, repeat=True)
+    train = data.batches("train", 128, seed=1, repeat=True)
     train = augment(train, seed=1, shift=4)
     ```
     """
@@ -50,7 +50,9 @@ def augment(
             f"Received: shift={shift}, brightness={brightness}, contrast={contrast}"
         )
 
-    def distorted(number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]):
+    def distorted(
+        number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels = batch
         drawn = tf.random.stateless_uniform(
             [5, tf.shape(images)[0]], seed=tf.stack([tf.constant(seed, tf.int64), number])

@@ -1,6 +1,6 @@
 """Encoded images to pixels, with TensorFlow: the same function in Transform and in a server.
 
-Dimensions: B batch, H height, W width, C channels (1 grey, 3 red, green, blue).
+Dimensions: B batch, H height, W width, C channels (1 gray, 3 red, green, blue).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ImageDecoder:
     - JPEGs are decoded with the accurate integer transform; of 16-bit PNGs the upper 8 bits count.
     - PNGs with transparency are laid on white. Transparent pixels of GIFs are black, of an animated
       GIF the first picture counts, and the fourth byte of a BMP's pixels does not.
-    - Colours become grey by the luma of ITU-R BT.601, `0.299 R + 0.587 G + 0.114 B`, rounded.
+    - Colors become gray by the luma of ITU-R BT.601, `0.299 R + 0.587 G + 0.114 B`, rounded.
     - An image of another size is resized bilinearly with antialiasing; its aspect ratio is not
       kept, and the orientation in EXIF data is not looked at.
 

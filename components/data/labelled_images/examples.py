@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ...io.records import Record
-from ..images.image_files import data_uri, open_image, to_text
-
-if TYPE_CHECKING:
-    pass
+from ...io.records import Record, to_text
+from ..images.image_files import data_uri, open_image
 
 MOST_PIXELS = 1 << 26
 """An image with more pixels is refused: a small file may unfold to any size."""
@@ -19,7 +16,7 @@ MOST_PIXELS = 1 << 26
 def to_record(image: bytes, label: str, identity: str, split: str, source: str) -> Record:
     """Returns the example of an image.
 
-    Its key is made of the image's bytes, so that copies of one image never lie in two splits.
+    Its key is a hash of the image's bytes, so that copies of an image are never in two splits.
 
     Args:
         image: an encoded image.
@@ -46,7 +43,7 @@ def problem(image: bytes) -> str | None:
             if opened.width * opened.height > MOST_PIXELS:
                 return f"{opened.width} × {opened.height} pixels, more than {MOST_PIXELS:,}"
             if opened.format == "BMP" and opened.mode not in ("L", "RGB"):
-                return f"a BMP of mode {opened.mode}; only grey and true colour are read"
+                return f"a BMP of mode {opened.mode}; only gray and true color are read"
             opened.load()
     except Exception as error:  # Pillow's plugins raise errors of many classes on broken files.
         return f"{type(error).__name__}: {error}"

@@ -14,7 +14,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 
@@ -47,19 +47,19 @@ def find_pairs(folder: str) -> list[IdxPair]:
         BadDataError: the folder does not exist, holds no training files, more than one set of
             files, or images without labels.
     """
-    found: dict[str, dict[tuple[str, str], str]] = {}
+    file_sets: dict[str, dict[tuple[str, str], str]] = {}
     for name in filesystem.list_dir(folder):
         if match := _NAME.fullmatch(name):
             split = "train" if match["split"] == "train" else "test"
-            found.setdefault(match["set"], {}).setdefault((split, match["kind"]), name)
+            file_sets.setdefault(match["set"], {}).setdefault((split, match["kind"]), name)
     expected = "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz and those of t10k"
-    if len(found) != 1:
-        names = ", ".join(sorted(name for files in found.values() for name in files.values()))
+    if len(file_sets) != 1:
+        names = ", ".join(sorted(name for files in file_sets.values() for name in files.values()))
         raise BadDataError(
             f"--data-dir must be a folder with the IDX files of one data set: {expected}. "
             f"Received: {folder} with {names or 'no such file'}"
         )
-    (files,) = found.values()
+    (files,) = file_sets.values()
     pairs = []
     for split in ("train", "test"):
         images, labels = files.get((split, "images")), files.get((split, "labels"))
@@ -69,8 +69,9 @@ def find_pairs(folder: str) -> list[IdxPair]:
                 f"Received: {folder} with {', '.join(sorted(files.values()))}"
             )
         if images and labels:
-            paths = (filesystem.join(folder, name) for name in (images, labels))
-            pairs.append(IdxPair(*paths, split))
+            pairs.append(
+                IdxPair(filesystem.join(folder, images), filesystem.join(folder, labels), split)
+            )
     return pairs
 
 
@@ -98,12 +99,12 @@ def read_pair(pair: IdxPair, limit: int = 0) -> Iterator[tuple[np.ndarray, np.nd
                 f"A file must hold images. Received: {count} images of {height} × {width} pixels "
                 f"in {pair.images}"
             )
-        wanted = min(count, limit) if limit else count
-        for first in range(0, wanted, _IMAGES_PER_BLOCK):
-            size = min(_IMAGES_PER_BLOCK, wanted - first)
+        total = min(count, limit) if limit else count
+        for first in range(0, total, _IMAGES_PER_BLOCK):
+            size = min(_IMAGES_PER_BLOCK, total - first)
             pixels = _values(images, pair.images, first, (size, height, width), count)
             yield pixels, _values(labels, pair.labels, first, (size,), count)
-        if wanted == count:
+        if total == count:
             _check_end(images, pair.images, count)
             _check_end(labels, pair.labels, count)
 
@@ -115,7 +116,7 @@ def _open(path: str) -> Iterator[IO[bytes]]:
             yield raw
             return
         with gzip.GzipFile(fileobj=raw, mode="rb") as reader:
-            yield reader
+            yield cast(IO[bytes], reader)
 
 
 def _header(reader: IO[bytes], path: str, dimensions: int) -> tuple[int, ...]:
@@ -138,13 +139,13 @@ def _header(reader: IO[bytes], path: str, dimensions: int) -> tuple[int, ...]:
 def _values(
     reader: IO[bytes], path: str, first: int, shape: tuple[int, ...], count: int
 ) -> np.ndarray:
-    wanted = math.prod(shape)
-    values = _read(reader, path, wanted)
-    if len(values) < wanted:
-        held = first + len(values) * shape[0] // wanted
+    size = math.prod(shape)
+    values = _read(reader, path, size)
+    if len(values) < size:
+        complete = first + len(values) * shape[0] // size
         raise BadDataError(
             f"{path} must hold {count} entries, as its header says. Received: a truncated file "
-            f"that ends in entry {held}"
+            f"that ends in entry {complete}"
         )
     return np.frombuffer(values, np.uint8).reshape(shape)
 

@@ -50,7 +50,7 @@ class TransformOptions(Parameters):
     height: int = pydantic.Field(0, ge=0, description="of the images; 0: as in the training data")
     width: int = pydantic.Field(0, ge=0, description="of the images; 0: as in the training data")
     channels: Literal[0, 1, 3] = pydantic.Field(
-        0, description="1 for grey, 3 for red, green, blue; 0: as in the training data"
+        0, description="1 for gray, 3 for red, green, blue; 0: as in the training data"
     )
     binarize: bool = pydantic.Field(
         False, description="binary pixels: 0 up to half of the range, else the largest value"

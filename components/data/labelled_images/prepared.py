@@ -10,7 +10,7 @@ import apache_beam as beam
 
 from ...base.errors import BadDataError
 from ...io.records import Record
-from ..reading.prepared_builder import open_builder
+from ..reading.prepared_builder import nonempty_splits, open_builder
 from . import examples
 
 _BATCH = 256
@@ -58,8 +58,7 @@ class PreparedDataset:
     @property
     def splits(self) -> list[str]:
         """Names of the splits that have examples, sorted."""
-        found = self.builder.info.splits
-        return sorted(name for name in found if found[name].num_examples)
+        return nonempty_splits(self.builder)
 
     def read(self, split: str, into: str, limit: int) -> beam.PTransform:
         """Returns a PTransform from the pipeline's root to `Record`s.
@@ -72,22 +71,16 @@ class PreparedDataset:
         import tensorflow_datasets as tfds
 
         cut = 0 < limit < self.builder.info.splits[split].num_examples
-        return beam.ptransform_fn(
-            lambda root: (
-                root
-                | "ReadFromTFDS"
-                >> tfds.beam.ReadFromTFDS(
-                    self.builder,
-                    split=f"{split}[:{limit}]" if cut else split,
-                    # Batches cost a third of single examples, but TFDS cannot cut them.
-                    batch_size=None if cut else _BATCH,
-                    # The stored bytes, as they are: decoding and encoding again would cost much.
-                    decoders={self.image: tfds.decode.SkipDecoding()},
-                    read_config=tfds.ReadConfig(add_tfds_id=True),
-                )
-                | "ToRecords" >> beam.FlatMap(self._records, into)
-            )
-        )()
+        read = "ReadFromTFDS" >> tfds.beam.ReadFromTFDS(
+            self.builder,
+            split=f"{split}[:{limit}]" if cut else split,
+            # Batches cost a third of single examples, but TFDS cannot cut them.
+            batch_size=None if cut else _BATCH,
+            # Keep the stored bytes: decoding and encoding them again would be expensive.
+            decoders={self.image: tfds.decode.SkipDecoding()},
+            read_config=tfds.ReadConfig(add_tfds_id=True),
+        )
+        return read | "ToRecords" >> beam.FlatMap(self._records, into)
 
     def _records(self, batch: Mapping[str, Any], split: str) -> Iterator[Record]:
         feature = self.builder.info.features[self.label]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import collections
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 
-from ...base.errors import BadDataError
 from ...base.natural_sort import natural_key
-from ...io.records import BadRecord, BadRecordError, Record
+from ...io import filesystem
+from ...io.records import BadRecordError, Record, to_text
 from ..images import folders, image_files
-from ..reading.file_reader import UNREADABLE, FileReader
+from ..images.image_shapes import common_shape, count_names_and_shapes, image_shape
+from ..images.image_sources import ReadImageFiles
+from ..reading.count_features import Counters
 from . import examples, idx
 from .options import BundledOptions, FolderOptions, IdxOptions, TfdsOptions, TransformOptions
 
@@ -22,21 +24,21 @@ IMAGES_PER_ELEMENT = 500
 
 
 class ReadBundled(beam.PTransform):
-    """scikit-learn's 1,797 digits of 8 × 8 pixels as `Record`s.
+    """Reads scikit-learn's 1,797 digits of 8 × 8 pixels as `Record`s.
 
-    Their 17 grey levels become 0 to 255. A hash of seed and number puts some in the split `test`;
+    Their 17 gray levels become 0 to 255. A hash of seed and number puts some in the split `test`;
     the others are hashed by ExampleGen.
 
     Args:
         parameters: `BundledOptions`.
     """
 
-    def __init__(self, parameters: BundledOptions):
+    def __init__(self, parameters: BundledOptions, data_dir: str | None = None):
         super().__init__()
         self.parameters = parameters
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection:
-        """Reads all as one element."""
+        """Reads all digits as one element."""
         return (
             root
             | "Bundled" >> beam.Create(["bundled"])
@@ -61,7 +63,7 @@ class ReadIdx(beam.PTransform):
         self.limit = parameters.limit
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection:
-        """Reads a pair of files an element, as a stream."""
+        """Reads one pair of files per element, as a stream."""
         return (
             root
             | "IdxFiles" >> beam.Create(self.pairs, reshuffle=True)
@@ -70,7 +72,7 @@ class ReadIdx(beam.PTransform):
 
 
 class ReadTfds(beam.PTransform):
-    """Images of a prepared TFDS data set as `Record`s, with the bytes that are stored there.
+    """Images of a prepared TFDS data set as `Record`s, with their stored bytes.
 
     The split `validation` becomes `eval`; without one, `train` is hashed by ExampleGen.
 
@@ -116,19 +118,13 @@ class ReadImages(beam.PTransform):
     def __init__(self, parameters: FolderOptions, data_dir: str):
         super().__init__()
         self.data = data_dir
-        self.images, self.bad = folders.find_images(data_dir, parameters.limit)
+        images, bad = folders.find_images(data_dir, parameters.limit)
+        self.files = [*images, *bad]
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection:
-        """Reads and decodes some files an element."""
-        files = [*self.images, *self.bad]
-        parts = [
-            tuple(files[first : first + IMAGES_PER_ELEMENT])
-            for first in range(0, len(files), IMAGES_PER_ELEMENT)
-        ]
-        return (
-            root
-            | "ImageFiles" >> beam.Create(parts, reshuffle=True)
-            | "ReadImageFiles" >> beam.ParDo(_ReadImageFiles(self.data))
+        """Reads and decodes several files per element."""
+        return root | "ReadImageFiles" >> ReadImageFiles(
+            self.data, self.files, IMAGES_PER_ELEMENT, examples.problem, _file_record
         )
 
 
@@ -150,7 +146,8 @@ class Analyze(beam.PTransform):
         """Counts classes and shapes."""
         return (
             features
-            | "CountClassesAndShapes" >> beam.CombineGlobally(_Count(self.parameters))
+            | "CountClassesAndShapes"
+            >> beam.CombineGlobally(count_names_and_shapes("label", self.parameters))
             | "ToAssets" >> beam.FlatMap(_assets, self.parameters)
         )
 
@@ -160,7 +157,7 @@ class Decode:
 
     Args:
         parameters: `TransformOptions`.
-        assets: what `Analyze` learnt.
+        assets: what `Analyze` learned.
 
     Call arguments:
         features: `image`, `label` and `id` of a raw example.
@@ -188,7 +185,7 @@ class Decode:
 
     def __call__(self, features: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Returns the pixels and the label of one example."""
-        name = image_files.to_text(features["label"][0])
+        name = to_text(features["label"][0])
         if name not in self.labels and not self.unknown_classes:
             raise BadRecordError(
                 f"A class must occur in the training examples. Received: {name!r}, training has "
@@ -226,7 +223,7 @@ def _bundled_records(source: str, parameters: BundledOptions) -> Iterator[Record
 
 
 def _idx_records(pair: idx.IdxPair, limit: int) -> Iterator[Record]:
-    source = folders.source_name(pair.images)
+    source = filesystem.base_name(pair.images)
     split = "" if pair.split == "train" else pair.split
     number = 0
     for images, labels in idx.read_pair(pair, limit):
@@ -238,85 +235,12 @@ def _idx_records(pair: idx.IdxPair, limit: int) -> Iterator[Record]:
             number += 1
 
 
-class _ReadImageFiles(beam.DoFn):
-    """Reads `ImageFile`s of a folder or an archive, which is opened once a worker."""
-
-    def __init__(self, data: str):
-        super().__init__()
-        self._data = data
-        self._files = FileReader(data)
-
-    def teardown(self) -> None:
-        self._files.close()
-
-    def process(
-        self, element: Iterable[folders.ImageFile | BadRecord]
-    ) -> Iterator[Record | BadRecord]:
-        source = folders.source_name(self._data)
-        for file in element:
-            if isinstance(file, BadRecord):
-                yield file
-                continue
-            try:
-                image = self._files.read(file.path)
-                reason = examples.problem(image)
-            except UNREADABLE as error:
-                reason = f"{type(error).__name__}: {error}"
-            if reason:
-                wanted = ", ".join(image_files.FORMATS)
-                yield BadRecord(
-                    source, file.path, f"A file must be an image ({wanted}). Received: {reason}"
-                )
-            else:
-                yield examples.to_record(image, file.label, file.path, file.split, source)
+def _file_record(image: bytes, file: folders.ImageFile, source: str) -> Record:
+    return examples.to_record(image, file.label, file.path, file.split, source)
 
 
-class _Count(beam.CombineFn):
-    """Counters of the classes and of the images' shapes."""
-
-    def __init__(self, parameters: TransformOptions):
-        super().__init__()
-        self._measures = not (parameters.height and parameters.width and parameters.channels)
-
-    def create_accumulator(self):
-        return collections.Counter(), collections.Counter()
-
-    def add_input(self, accumulator, features):
-        classes, shapes = accumulator
-        classes[image_files.to_text(features["label"][0])] += 1
-        if self._measures:
-            try:
-                shapes[image_files.shape(features["image"][0])] += 1
-            except ValueError:
-                # Not of one shape: `Decode` makes it a dead letter with the reason.
-                shapes[None] += 1
-        return accumulator
-
-    def merge_accumulators(self, accumulators):
-        classes, shapes = self.create_accumulator()
-        for other_classes, other_shapes in accumulators:
-            classes.update(other_classes)
-            shapes.update(other_shapes)
-        return classes, shapes
-
-    def extract_output(self, accumulator):
-        return accumulator
-
-
-def _assets(
-    counted: tuple[collections.Counter, collections.Counter], parameters: TransformOptions
-) -> Iterator[tuple[str, list[str]]]:
+def _assets(counted: Counters, parameters: TransformOptions) -> Iterator[tuple[str, list[str]]]:
     classes, shapes = counted
-    known = [shape for shape in shapes if shape is not None]
-    common = max(known, key=lambda shape: (shapes[shape], shape), default=(0, 0, 0))
-    wanted = (parameters.height, parameters.width, parameters.channels)
-    chosen = [mine or found for mine, found in zip(wanted, common, strict=True)]
-    if not all(chosen):
-        raise BadDataError(
-            f"The training images must have a height, a width and channels; set what is missing, "
-            f"for example --set transform.height=28. Received: {chosen} from "
-            f"{sum(shapes.values())} images, none of which can be decoded"
-        )
     yield "classes", sorted(classes, key=natural_key)
-    yield "image_shape", [str(size) for size in chosen]
+    yield "image_shape", image_shape(parameters, common_shape(shapes), sum(shapes.values()))
     yield "binarize", ["true" if parameters.binarize else "false"]

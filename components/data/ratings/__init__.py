@@ -1,4 +1,4 @@
-"""Ratings, who gave which item how many stars: simulator, readers, parsing, evaluation, serving.
+"""Ratings, who gave which item how many stars: simulator, readers, Beam transforms.
 
 Dimensions: U users, I items, R ratings, B batch, L ratings of a history, K recommended items.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...io.records import Record
+from ...io.records import Record, to_text
 
 _SHOWN = 12
 
@@ -18,7 +18,7 @@ def to_record(
     folds: Sequence[int],
     source: str,
 ) -> Record:
-    """Returns the example of a user; it counts as so many records as the user has ratings.
+    """Returns the example of a user; it counts as one record per rating.
 
     Args:
         user: the user's id.
@@ -57,8 +57,3 @@ def sample(features: Mapping[str, Any]) -> dict[str, str]:
         "ratings": str(len(pairs)),
         "best rated": shown + (f", … {more} more" if more > 0 else ""),
     }
-
-
-def to_text(value: bytes | str) -> str:
-    """Returns a feature's text: Beam passes bytes, JSON and tests `str`."""
-    return value.decode() if isinstance(value, bytes) else value

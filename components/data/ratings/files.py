@@ -14,7 +14,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO
+from typing import IO, cast
 
 from ...base.errors import BadDataError
 from ...io import filesystem
@@ -36,17 +36,12 @@ def is_archive(data: str) -> bool:
     return data.lower().endswith((*_TAR, ".zip"))
 
 
-def base_name(path: str) -> str:
-    """Returns the last part of a path."""
-    return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
-
-
 def list_files(data: str) -> list[str]:
     """Returns the names of the files in a folder or an archive, with `/`; of a file its own name.
 
     Raises:
-        BadDataError: there is nothing, the archive cannot be read, or it holds a path that climbs
-            out of its folder.
+        BadDataError: the path does not exist, or the archive cannot be read or holds a path that
+            climbs out of its folder.
     """
     if not filesystem.exists(data):
         raise BadDataError(
@@ -57,8 +52,8 @@ def list_files(data: str) -> list[str]:
         return list(filesystem.walk(data)) or [_itself(data)]
     with readable(data), filesystem.open_file(data, "rb") as opened:
         if data.lower().endswith(".zip"):
-            with zipfile.ZipFile(opened) as archive:
-                names = [one.filename for one in archive.infolist() if not one.is_dir()]
+            with zipfile.ZipFile(opened) as zipped:
+                names = [entry.filename for entry in zipped.infolist() if not entry.is_dir()]
         else:
             with tarfile.open(fileobj=opened, mode="r:*") as archive:
                 names = [member.name for member in archive if member.isfile()]
@@ -84,64 +79,69 @@ def open_files(data: str, names: Sequence[str]) -> Iterator[tuple[str, IO[bytes]
             for name in names:
                 path = filesystem.join(data, *name.split("/")) if name else data
                 with filesystem.open_file(path, "rb") as opened:
-                    yield name or base_name(data), _unzipped(path, opened)
+                    yield name or filesystem.base_name(data), _unzipped(path, opened)
             return
         with filesystem.open_file(data, "rb") as opened:
             if data.lower().endswith(".zip"):
-                with zipfile.ZipFile(opened) as archive:
+                with zipfile.ZipFile(opened) as zipped:
                     for name in names:
-                        with archive.open(name) as member:
-                            yield name, _unzipped(name, member)
+                        with zipped.open(name) as reader:
+                            yield name, _unzipped(name, reader)
                 return
-            wanted = set(names)
+            remaining = set(names)
             # One pass: a compressed archive cannot jump to a file.
             with tarfile.open(fileobj=opened, mode="r:*") as archive:
                 for member in archive:
-                    if member.isfile() and member.name in wanted:
-                        wanted.remove(member.name)
-                        yield member.name, _unzipped(member.name, archive.extractfile(member))
-                    if not wanted:
+                    content = archive.extractfile(member) if member.isfile() else None
+                    if content is not None and member.name in remaining:
+                        remaining.remove(member.name)
+                        yield member.name, _unzipped(member.name, content)
+                    if not remaining:
                         return
 
 
 def read_rows(reader: IO[bytes], delimiter: str) -> Iterator[tuple[int, Sequence[str] | csv.Error]]:
     """Yields the fields of each row of a text file with the number of its first line.
 
-    Bytes that are not UTF-8 become lone surrogates. Rows without any text are passed over. What
-    the CSV format does not allow comes as an error, once for each line that was read as part of it.
+    Bytes that are not UTF-8 become lone surrogates. Rows without any text are skipped. A row
+    that is not valid CSV is yielded as an error, once for each of its lines.
 
     Args:
         reader: a binary file.
         delimiter: string. A character; values may be quoted unless it is a tab. Or `::`.
     """
-    lines: Iterable[str] = io.TextIOWrapper(
+    with io.TextIOWrapper(
         reader, encoding="utf-8-sig", errors="surrogateescape", newline=""
-    )
-    if delimiter == "::":
-        lines = (line.replace("\t", " ").replace("::", "\t") for line in lines)
-        delimiter = "\t"
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    rows = csv.reader(lines, delimiter=delimiter, quoting=quoting)
-    before = 0
-    while True:
-        try:
-            fields = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            for number in range(before + 1, rows.line_num + 1):
-                yield number, error
-        else:
-            if fields:
-                yield before + 1, fields
-        before = rows.line_num
+    ) as text:
+        lines: Iterable[str] = text
+        if delimiter == "::":
+            lines = (line.replace("\t", " ").replace("::", "\t") for line in text)
+            delimiter = "\t"
+        rows = csv.reader(
+            lines,
+            delimiter=delimiter,
+            quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL,
+        )
+        last_line = 0
+        while True:
+            try:
+                fields = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                for number in range(last_line + 1, rows.line_num + 1):
+                    yield number, error
+            else:
+                if fields:
+                    yield last_line + 1, fields
+            last_line = rows.line_num
 
 
 def with_delimiter(reader: IO[bytes]) -> tuple[IO[bytes], str]:
-    """Returns a reader of the same bytes, and what parts the columns of its first line."""
-    buffered = io.BufferedReader(reader, _MOST_BYTES)
+    """Returns a reader of the same bytes, and the delimiter of its first line."""
+    buffered = io.BufferedReader(cast(io.RawIOBase, reader), _MOST_BYTES)
     line = buffered.peek(_MOST_BYTES).partition(b"\n")[0].decode("utf-8", "replace")
-    return buffered, next((one for one in ("::", "\t", ";", "|") if one in line), ",")
+    return buffered, next((text for text in ("::", "\t", ";", "|") if text in line), ",")
 
 
 def _itself(data: str) -> str:
@@ -156,7 +156,9 @@ def _itself(data: str) -> str:
 
 
 def _unzipped(name: str, reader: IO[bytes]) -> IO[bytes]:
-    return gzip.GzipFile(fileobj=reader) if name.lower().endswith(".gz") else reader
+    if name.lower().endswith(".gz"):
+        return cast(IO[bytes], gzip.GzipFile(fileobj=reader))
+    return reader
 
 
 @contextlib.contextmanager

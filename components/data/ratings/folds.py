@@ -1,4 +1,4 @@
-"""Chooses which ratings are test ratings, alike in every process and on every day."""
+"""Chooses which ratings are test ratings, the same in every process and run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NEVER = -1
 def assign_folds(
     parameters: FoldOptions, user: str, items: Sequence[str], timestamps: Sequence[int]
 ) -> list[int]:
-    """Returns the fold of each rating of one user, as the options say.
+    """Returns the fold of each rating of one user, as the options set it.
 
     Args:
         parameters: `FoldOptions` with `split_by` one of `folds` and `leave_one_out`.

@@ -1,4 +1,4 @@
-"""All parts of a user, from whatever rows, to the user's one example."""
+"""Joins all parts of a user, from any rows, into the user's one example."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ def user_records(
     Args:
         element: the user's id and parts.
         parameters: how folds are chosen.
-        published: whether parts of files of test ratings say the folds.
+        published: whether parts from files of test ratings set the folds.
     """
-    user, found = element
+    user, unsorted = element
     # Beam gives the parts in any order.
-    parts = sorted(found, key=lambda part: (part[0], part[5][0]))
-    held: dict[str, tuple[float, int, str, Any]] = {}
+    parts = sorted(unsorted, key=lambda part: (part[0], part[5][0]))
+    ratings_of: dict[str, tuple[float, int, str, Any]] = {}
     for part in parts:
         if part[1] != NO_FOLD:
             continue
         source, _, items, ratings, timestamps, places = part
         times = timestamps or [0] * len(items)
         for item, rating, time, place in zip(items, ratings, times, places, strict=True):
-            before = held.get(item)
-            if before is None:
-                held[item] = (rating, time, source, place)
-            elif time >= before[1]:
-                held[item] = (rating, time, source, place)
-                yield _duplicate(user, item, *before[1:])
+            earlier = ratings_of.get(item)
+            if earlier is None:
+                ratings_of[item] = (rating, time, source, place)
+            elif time >= earlier[1]:
+                ratings_of[item] = (rating, time, source, place)
+                yield _duplicate(user, item, *earlier[1:])
             else:
                 yield _duplicate(user, item, time, source, place)
     if published:
-        folds = {}
+        folds: dict[str, int] = {}
         for part in parts:
             if part[1] != NO_FOLD:
-                yield from _mark(user, part, held, folds)
-        chosen = [folds.get(item, NEVER) for item in held]
+                yield from _mark(user, part, ratings_of, folds)
+        item_folds = [folds.get(item, NEVER) for item in ratings_of]
     else:
-        times = [entry[1] for entry in held.values()]
-        chosen = assign_folds(parameters, user, list(held), times)
-    if held:
+        times = [entry[1] for entry in ratings_of.values()]
+        item_folds = assign_folds(parameters, user, list(ratings_of), times)
+    if ratings_of:
         yield to_record(
             user=user,
-            items=list(held),
-            ratings=[entry[0] for entry in held.values()],
-            timestamps=[entry[1] for entry in held.values()] if _timed(parts) else [],
-            folds=chosen,
-            source=next(iter(held.values()))[2],
+            items=list(ratings_of),
+            ratings=[entry[0] for entry in ratings_of.values()],
+            timestamps=[entry[1] for entry in ratings_of.values()] if _timed(parts) else [],
+            folds=item_folds,
+            source=next(iter(ratings_of.values()))[2],
         )
 
 
@@ -77,11 +77,11 @@ def _duplicate(user: str, item: str, time: int, source: str, place: Any) -> BadR
 
 
 def _mark(
-    user: str, part: Part, held: dict[str, Any], folds: dict[str, int]
+    user: str, part: Part, ratings_of: dict[str, Any], folds: dict[str, int]
 ) -> Iterator[BadRecord]:
     source, fold, items, _, _, places = part
     for item, place in zip(items, places, strict=True):
-        if item not in held:
+        if item not in ratings_of:
             reason = "A test rating must be one of the ratings"
         elif item in folds:
             reason = "A rating must be a test rating of one fold at most"

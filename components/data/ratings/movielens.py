@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from ...base.errors import BadDataError
+from ...io import filesystem
 from . import files
 from .options import MovieLensOptions
 from .rows import NO_FOLD, Columns
@@ -30,7 +31,7 @@ class RatingsFile:
 
 
 def find_files(parameters: MovieLensOptions, data: str) -> list[RatingsFile]:
-    """Returns the file of all ratings and, where they say the folds, those of test ratings.
+    """Returns the file of all ratings and, where they set the folds, those of test ratings.
 
     Args:
         parameters: `MovieLensOptions`.
@@ -43,24 +44,24 @@ def find_files(parameters: MovieLensOptions, data: str) -> list[RatingsFile]:
     names = files.list_files(data)
     by_name: dict[str, list[str]] = {}
     for name in names:
-        by_name.setdefault(files.base_name(name or data), []).append(name)
-    found = [
+        by_name.setdefault(filesystem.base_name(name or data), []).append(name)
+    ratings_files = [
         RatingsFile(path, delimiter, header=delimiter == ",")
         for name, delimiter in _DELIMITERS.items()
         for path in by_name.get(name, ())
     ]
-    if len(found) != 1:
+    if len(ratings_files) != 1:
         raise BadDataError(
             f"MovieLens must have one file of ratings: {', '.join(_DELIMITERS)}. "
-            f"Received: {', '.join(file.name for file in found) or 'none'} in {data}"
+            f"Received: {', '.join(file.name for file in ratings_files) or 'none'} in {data}"
         )
     for fold, name in enumerate(_PUBLISHED.get(parameters.split_by, ())):
-        folder = found[0].name.rpartition("/")[0]
+        folder = ratings_files[0].name.rpartition("/")[0]
         path = f"{folder}/{name}" if folder else name
         if path not in names:
             raise BadDataError(
-                f"The published folds need the file {name} beside {found[0].name or data}; choose "
-                f"others with --set example_gen.split_by=folds. Received: {data}"
+                f"The published folds need the file {name} beside {ratings_files[0].name or data}; "
+                f"choose others with --set example_gen.split_by=folds. Received: {data}"
             )
-        found.append(RatingsFile(path, "\t", False, fold))
-    return found
+        ratings_files.append(RatingsFile(path, "\t", False, fold))
+    return ratings_files

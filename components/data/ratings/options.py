@@ -70,12 +70,12 @@ class SimulatorOptions(FoldOptions, RangeOptions):
     def _possible(self):
         if not self.users <= self.ratings <= self.users * self.items:
             raise ValueError(
-                "`ratings` must be at least one a user and at most one a user and item: from "
+                "`ratings` must be at least one per user and at most one per user and item: from "
                 f"{self.users:,} to {self.users * self.items:,}. Received: {self.ratings:,}"
             )
         if self.min_rating < 0:
             raise ValueError(
-                "`min_rating` must not be negative, for the factors are not. "
+                "`min_rating` must not be negative, because the factors are not. "
                 f"Received: {self.min_rating:g}"
             )
         return self
@@ -84,7 +84,8 @@ class SimulatorOptions(FoldOptions, RangeOptions):
 class MovieLensOptions(FoldOptions, RangeOptions):
     """Which files of MovieLens are read, and which of them are test ratings."""
 
-    split_by: Literal["published", "published_ab", "folds", "leave_one_out"] = pydantic.Field(
+    # MovieLens has more ways to split than the base class.
+    split_by: Literal["published", "published_ab", "folds", "leave_one_out"] = pydantic.Field(  # type: ignore[assignment]
         "published",
         description="published: u1.test to u5.test are the folds; published_ab: ua.test and "
         "ub.test, ten ratings of each user, are two folds; folds and leave_one_out: as for other "
@@ -101,7 +102,7 @@ class TextOptions(FoldOptions, RangeOptions):
     delimiter: str = pydantic.Field(
         "",
         description="between columns: one character, or '::'; empty: found in the first line. "
-        "Values may be quoted, but not where tabs or '::' part them",
+        "Values may be quoted, but not where tabs or '::' separate them",
     )
     header: bool = pydantic.Field(
         True, description="the first line names the columns; else they are named by number from 1"

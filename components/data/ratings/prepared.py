@@ -8,9 +8,10 @@ from typing import Any
 
 import apache_beam as beam
 
-from ...base.errors import BadDataError, did_you_mean
+from ...base.errors import BadDataError
+from ...base.suggestions import did_you_mean
 from ...io.records import BadRecord
-from ..reading.prepared_builder import open_builder
+from ..reading.prepared_builder import nonempty_splits, open_builder
 from .options import TfdsOptions
 from .rows import Part, parts_of_columns
 
@@ -56,36 +57,26 @@ class PreparedRatings:
     @property
     def splits(self) -> list[str]:
         """Names of the splits that have examples, sorted."""
-        found = self.builder.info.splits
-        return sorted(name for name in found if found[name].num_examples)
+        return nonempty_splits(self.builder)
 
     def read(self, split: str) -> beam.PTransform:
         """Returns a PTransform from the root to `(user, part)`s and `BadRecord`s of a split."""
         import tensorflow_datasets as tfds
 
-        # Only the features that are wanted are decoded: films have lists of genres, for instance.
-        wanted = {name: self.builder.info.features[name] for name in self._names.values()}
-        return beam.ptransform_fn(
-            lambda root: (
-                root
-                | "ReadFromTFDS"
-                >> tfds.beam.ReadFromTFDS(
-                    self.builder,
-                    split=split,
-                    batch_size=_BATCH,
-                    decoders=tfds.decode.PartialDecoding(wanted),
-                    read_config=tfds.ReadConfig(add_tfds_id=True),
-                )
-                | "ToParts" >> beam.FlatMap(self._parts)
-            )
-        )()
-
-    @property
-    def _names(self) -> dict[str, str]:
-        return _features(self.parameters)
+        # Decode only the features that are used: films also have lists of genres, for instance.
+        names = _features(self.parameters).values()
+        features = {name: self.builder.info.features[name] for name in names}
+        read = "ReadFromTFDS" >> tfds.beam.ReadFromTFDS(
+            self.builder,
+            split=split,
+            batch_size=_BATCH,
+            decoders=tfds.decode.PartialDecoding(features),
+            read_config=tfds.ReadConfig(add_tfds_id=True),
+        )
+        return read | "ToParts" >> beam.FlatMap(self._parts)
 
     def _parts(self, batch: Mapping[str, Any]) -> Iterator[tuple[str, Part] | BadRecord]:
-        names = self._names
+        names = _features(self.parameters)
         timestamps = batch[names["timestamp"]].numpy() if "timestamp" in names else None
         return parts_of_columns(
             users=_texts(batch[names["user"]].numpy()),

@@ -15,15 +15,16 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ...base.errors import BadDataError, did_you_mean
+from ...base.errors import BadDataError
+from ...base.suggestions import did_you_mean
 from ...io.records import BadRecord
 from .options import RangeOptions, TextOptions
 
 ROWS_PER_PART = 100_000
-"""Rows that are grouped by user before Beam groups them: fewer, fatter elements cost less."""
+"""Rows grouped by user before Beam groups them: fewer, larger elements cost less."""
 
 NO_FOLD = -2
-"""Of a part that holds ratings and marks none."""
+"""The fold of a part that holds ratings and marks no test ratings."""
 
 _MOST_SECONDS = 2**63
 
@@ -32,7 +33,7 @@ Part = tuple[str, int, list[str], list[float], list[int], list[Any]]
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """Where in a row the fields stand, from 0; `timestamp` is `None` without timestamps."""
+    """The places of the fields in a row, from 0; `timestamp` is `None` without timestamps."""
 
     user: int
     item: int
@@ -46,40 +47,46 @@ def numbered_columns(parameters: TextOptions) -> Columns:
     Raises:
         ValueError: a column is not a number from 1.
     """
-    return Columns(
-        **{
-            name: _number(f"{name}_column", getattr(parameters, f"{name}_column"))
-            for name in ("user", "item", "rating", "timestamp")
-        }
-    )
+    places: dict[str, Any] = {
+        name: _number(f"{name}_column", getattr(parameters, f"{name}_column"))
+        for name in ("user", "item", "rating", "timestamp")
+    }
+    return Columns(**places)
 
 
-def named_columns(parameters: TextOptions, header: Sequence[str], source: str) -> Columns:
+def named_columns(
+    parameters: TextOptions, header: Sequence[str] | csv.Error, source: str
+) -> Columns:
     """Returns the columns of a file with a header.
 
     Raises:
         BadDataError: a column is not in the header.
     """
+    if isinstance(header, csv.Error):
+        raise BadDataError(
+            "A file of ratings must begin with a header. "
+            f"Received: {source}, whose first line cannot be read: {header}"
+        )
     names = [name.strip() for name in header]
     if not any(names):
         raise BadDataError(
             "A file of ratings must begin with a header, or be read with "
             f"--set example_gen.header=false. Received: {source}, whose first line is empty"
         )
-    found = {}
+    places: dict[str, Any] = {}
     for name in ("user", "item", "rating", "timestamp"):
         column = getattr(parameters, f"{name}_column")
         if name == "timestamp" and not column:
-            found[name] = None
+            places[name] = None
         elif column in names:
-            found[name] = names.index(column)
+            places[name] = names.index(column)
         else:
             raise BadDataError(
                 f"The header of {source} must name the column {column!r}, or another with --set "
                 f"example_gen.{name}_column=NAME{did_you_mean(column, names)} "
                 f"Received: {', '.join(map(repr, names))}"
             )
-    return Columns(**found)
+    return Columns(**places)
 
 
 def parts_of_rows(
@@ -175,7 +182,7 @@ class _Parts:
             )
         if timestamp is not None:
             try:
-                seconds = int(timestamp)
+                seconds: int | None = int(timestamp)
             except ValueError:
                 seconds = _seconds(timestamp)
             if seconds is None or not -_MOST_SECONDS < seconds < _MOST_SECONDS:
@@ -192,8 +199,8 @@ class _Parts:
 
     def taken(self) -> Iterator[tuple[str, Part]]:
         """Yields what was added since the last call."""
-        held, self._by_user, self.count = self._by_user, {}, 0
-        return (entry for entry in held.items() if entry[1][2])
+        by_user, self._by_user, self.count = self._by_user, {}, 0
+        return (entry for entry in by_user.items() if entry[1][2])
 
 
 def _wrong_id(what: str, text: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,9 +9,11 @@ import apache_beam as beam
 
 from ...base.errors import BadDataError
 from ...base.natural_sort import natural_key
-from ...io.records import BadRecord, Record
+from ...io import filesystem
+from ...io.records import BadRecord, Record, to_text
+from ..reading.count_features import Counters, CountFeatures
 from . import files, grouping, movielens, rows, simulator
-from .examples import to_record, to_text
+from .examples import to_record
 from .folds import assign_folds
 from .options import (
     FoldOptions,
@@ -27,18 +28,18 @@ _TEXT_ENDS = (".csv", ".tsv", ".txt", ".data", ".dat")
 
 
 class Simulate(beam.PTransform):
-    """Ratings drawn from the model of `simulator` as `Record`s, each a user.
+    """Ratings drawn from the model of `simulator` as `Record`s, one per user.
 
     Args:
         parameters: `SimulatorOptions`.
     """
 
-    def __init__(self, parameters: SimulatorOptions):
+    def __init__(self, parameters: SimulatorOptions, data_dir: str | None = None):
         super().__init__()
         self.parameters = parameters
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection:
-        """Draws a block of whole users an element, so that nothing has to be grouped."""
+        """Draws one block of whole users per element, so that nothing has to be grouped."""
         blocks = range(-(-self.parameters.users // simulator.USERS_PER_BLOCK))
         return (
             root
@@ -48,7 +49,7 @@ class Simulate(beam.PTransform):
 
 
 class ReadMovieLens(beam.PTransform):
-    """MovieLens' ratings as `Record`s, each a user, and `BadRecord`s.
+    """MovieLens' ratings as `Record`s, one per user, and `BadRecord`s.
 
     Args:
         parameters: `MovieLensOptions`.
@@ -65,8 +66,8 @@ class ReadMovieLens(beam.PTransform):
         self.files = movielens.find_files(parameters, data_dir)
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection:
-        """Reads a file an element, an archive as one."""
-        elements = [self.files] if files.is_archive(self.data) else [[one] for one in self.files]
+        """Reads one file per element; an archive is one element."""
+        elements = [self.files] if files.is_archive(self.data) else [[file] for file in self.files]
         published = self.parameters.split_by.startswith("published")
         return (
             root
@@ -77,7 +78,7 @@ class ReadMovieLens(beam.PTransform):
 
 
 class ReadText(beam.PTransform):
-    """Ratings in CSV, TSV and similar files as `Record`s, each a user, and `BadRecord`s.
+    """Ratings in CSV, TSV and similar files as `Record`s, one per user, and `BadRecord`s.
 
     Args:
         parameters: `TextOptions`.
@@ -106,7 +107,7 @@ class ReadText(beam.PTransform):
             rows.numbered_columns(parameters)
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection:
-        """Reads a file an element, an archive as one."""
+        """Reads one file per element; an archive is one element."""
         archive = files.is_archive(self.data)
         elements = [self.names] if archive else [[name] for name in self.names]
         return (
@@ -118,7 +119,7 @@ class ReadText(beam.PTransform):
 
 
 class ReadTfds(beam.PTransform):
-    """Ratings of a prepared TFDS data set as `Record`s, each a user, and `BadRecord`s.
+    """Ratings of a prepared TFDS data set as `Record`s, one per user, and `BadRecord`s.
 
     Args:
         parameters: `TfdsOptions`.
@@ -142,11 +143,11 @@ class ReadTfds(beam.PTransform):
 
 
 class GroupByUser(beam.PTransform):
-    """Turns `(user, part)`s into a `Record` a user; `BadRecord`s among them go through.
+    """Turns `(user, part)`s into one `Record` per user; `BadRecord`s are passed on.
 
     Args:
         parameters: `FoldOptions`.
-        published: whether the parts say the folds.
+        published: whether the parts set the folds.
     """
 
     def __init__(self, parameters: FoldOptions, published: bool = False):
@@ -156,10 +157,10 @@ class GroupByUser(beam.PTransform):
 
     def expand(self, parts: beam.PCollection) -> beam.PCollection:
         """Groups parts, of which there are far fewer than ratings."""
-        bad = parts | "Bad" >> beam.Filter(lambda one: isinstance(one, BadRecord))
+        bad = parts | "Bad" >> beam.Filter(lambda element: isinstance(element, BadRecord))
         records = (
             parts
-            | "Parts" >> beam.Filter(lambda one: not isinstance(one, BadRecord))
+            | "Parts" >> beam.Filter(lambda element: not isinstance(element, BadRecord))
             | "GroupByUser" >> beam.GroupByKey()
             | "UserRecords" >> beam.FlatMap(grouping.user_records, self.parameters, self.published)
         )
@@ -184,7 +185,7 @@ class Analyze(beam.PTransform):
         """Counts the ratings of each id."""
         return (
             features
-            | "CountRatings" >> beam.CombineGlobally(_CountRatings())
+            | "CountRatings" >> beam.CombineGlobally(CountFeatures(2, _count))
             | "ToAssets" >> beam.FlatMap(_assets, self.parameters)
         )
 
@@ -193,11 +194,11 @@ class ToIndices:
     """Turns the ids of an example into indices.
 
     Ratings of items out of vocabulary are left out. A user out of vocabulary gets the index that is
-    the number of users and keeps the ratings; training and evaluation pass over such users.
+    the number of users and keeps the ratings; training and evaluation skip such users.
 
     Args:
         parameters: `TransformOptions`.
-        assets: what `Analyze` learnt.
+        assets: what `Analyze` learned.
 
     Call arguments:
         features: a raw example.
@@ -216,9 +217,9 @@ class ToIndices:
         items = [self.items.get(_bytes(item), -1) for item in features["items"]]
         ratings, folds = features["ratings"], features["folds"]
         if -1 in items:
-            kept = [index for index, item in enumerate(items) if item >= 0]
+            known = [index for index, item in enumerate(items) if item >= 0]
             items, ratings, folds = (
-                [values[index] for index in kept] for values in (items, ratings, folds)
+                [values[index] for index in known] for values in (items, ratings, folds)
             )
         return {
             "user": [self.users.get(user, len(self.users))],
@@ -229,42 +230,23 @@ class ToIndices:
         }
 
 
-class _CountRatings(beam.CombineFn):
-    """Counters of the ratings of each user and of each item."""
-
-    def create_accumulator(self):
-        return collections.Counter(), collections.Counter()
-
-    def add_input(self, accumulator, features):
-        users, items = accumulator
-        users[features["user"][0]] += len(features["items"])
-        items.update(features["items"])
-        return accumulator
-
-    def merge_accumulators(self, accumulators):
-        users, items = self.create_accumulator()
-        for more_users, more_items in accumulators:
-            users.update(more_users)
-            items.update(more_items)
-        return users, items
-
-    def extract_output(self, accumulator):
-        return accumulator
+def _count(counters: Counters, features: Mapping[str, Any]) -> None:
+    users, items = counters
+    users[features["user"][0]] += len(features["items"])
+    items.update(features["items"])
 
 
-def _assets(
-    counts: tuple[Mapping[bytes, int], Mapping[bytes, int]], parameters: TransformOptions
-) -> Iterator[tuple[str, list[str]]]:
+def _assets(counts: Counters, parameters: TransformOptions) -> Iterator[tuple[str, list[str]]]:
     least = {"users": parameters.min_user_ratings, "items": parameters.min_item_ratings}
-    for (name, fewest), found in zip(least.items(), counts, strict=True):
-        kept = [to_text(one) for one, count in found.items() if count >= fewest]
-        if not kept:
+    for (name, fewest), ratings in zip(least.items(), counts, strict=True):
+        frequent = [to_text(value) for value, count in ratings.items() if count >= fewest]
+        if not frequent:
             raise BadDataError(
                 f"At least one of the {name} must have {fewest} ratings; lower --set "
                 f"transform.min_{name[:-1]}_ratings={fewest}. "
-                f"Received: {len(found)} {name} with at most {max(found.values(), default=0)}"
+                f"Received: {len(ratings)} {name} with at most {max(ratings.values(), default=0)}"
             )
-        yield name, sorted(kept, key=natural_key)
+        yield name, sorted(frequent, key=natural_key)
 
 
 def _simulated_records(block: int, parameters: SimulatorOptions) -> Iterator[Record]:
@@ -284,16 +266,16 @@ def _simulated_records(block: int, parameters: SimulatorOptions) -> Iterator[Rec
 
 
 def _movielens_parts(
-    wanted: Sequence[movielens.RatingsFile], data: str, parameters: MovieLensOptions
+    ratings_files: Sequence[movielens.RatingsFile], data: str, parameters: MovieLensOptions
 ) -> Iterator[tuple[str, rows.Part] | BadRecord]:
-    by_name = {file.name or files.base_name(data): file for file in wanted}
+    by_name = {file.name or filesystem.base_name(data): file for file in ratings_files}
     with files.readable(data):
-        for name, reader in files.open_files(data, [file.name for file in wanted]):
+        for name, reader in files.open_files(data, [file.name for file in ratings_files]):
             file = by_name[name]
             read = files.read_rows(reader, file.delimiter)
             if file.header:
                 next(read, None)
-            source = files.base_name(name)
+            source = filesystem.base_name(name)
             yield from rows.parts_of_rows(read, movielens.COLUMNS, parameters, source, file.fold)
 
 

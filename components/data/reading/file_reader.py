@@ -8,7 +8,7 @@ import zlib
 from ...io import filesystem
 
 MOST_BYTES = 1 << 26
-"""A larger file is no image that can be used."""
+"""Larger files are refused."""
 
 UNREADABLE = (OSError, RuntimeError, ValueError, zlib.error, zipfile.BadZipFile)
 """What `FileReader.read` raises for a file that cannot be read."""
@@ -39,8 +39,9 @@ class FileReader:
         """
         if is_archive(self._data):
             if self._archive is None:
-                # Its list of files is long: not once an element.
-                self._archive = zipfile.ZipFile(filesystem.open_file(self._data, "rb"))
+                # Its list of files is long: read it once, not once per element.
+                self._opened = filesystem.open_file(self._data, "rb")
+                self._archive = zipfile.ZipFile(self._opened)
             _check_size(self._archive.getinfo(name).file_size)
             return self._archive.read(name)
         path = filesystem.join(self._data, name)
@@ -52,6 +53,7 @@ class FileReader:
         """Closes the archive; it is opened again where more is read."""
         if self._archive is not None:
             self._archive.close()
+            self._opened.close()  # an archive closes only files that it opened itself
             self._archive = None
 
 

@@ -35,3 +35,9 @@ def open_builder(name: str, data_dir: str) -> Any:
             f"tfds.builder('{name}', data_dir='{data_dir}').download_and_prepare()\""
         )
     return builder
+
+
+def nonempty_splits(builder: Any) -> list[str]:
+    """Returns the names of a data set's splits that have examples, sorted."""
+    splits = builder.info.splits
+    return sorted(name for name in splits if splits[name].num_examples)

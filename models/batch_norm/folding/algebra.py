@@ -1,5 +1,7 @@
 """The algebra of folding: a batch normalization's affine map and the linear layers that take it."""
 
+from __future__ import annotations
+
 import abc
 import copy
 import math
@@ -13,7 +15,7 @@ from ..batch_normalization import BatchNormalization
 BATCH_NORMALIZATIONS = (BatchNormalization, keras.layers.BatchNormalization)
 
 
-def affine_of(batch_norm):
+def affine_of(batch_norm: keras.Layer) -> tuple[np.ndarray, np.ndarray]:
     """Returns the affine map that a batch normalization is at inference, in float64.
 
     `BN(x) = s·x + t` with `s = γ / √(σ² + ε)` and `t = β − μ·s` (Ioffe & Szegedy 2015,
@@ -23,7 +25,7 @@ def affine_of(batch_norm):
         batch_norm: a built batch normalization of Keras or of this package.
 
     Returns:
-        `(s, t)`: two float64 arrays, one value a channel.
+        `(s, t)`: two float64 arrays, one value per channel.
     """
     scale = 1 / np.sqrt(_numpy(batch_norm.moving_variance) + batch_norm.epsilon)
     if batch_norm.scale:
@@ -41,49 +43,49 @@ class LinearTransform(abc.ABC):
         layer: a built layer of one of the classes that `kind_of` knows. It is only read.
     """
 
-    kernels = ("kernel",)
+    kernels: tuple[str, ...] = ("kernel",)
 
-    def __init__(self, layer):
+    def __init__(self, layer: keras.Layer) -> None:
         self.layer = layer
         self.weights = {name: _numpy(getattr(layer, name)) for name in self.kernels}
         self.bias = _numpy(layer.bias) if layer.use_bias else np.zeros(self.outputs)
 
     @property
-    def outputs(self):
+    def outputs(self) -> int:
         """The number of output channels."""
         return self.weights[self.kernels[-1]].shape[-1]
 
-    def followed_by(self, scale, shift):
+    def followed_by(self, scale: np.ndarray, shift: np.ndarray) -> LinearTransform:
         """Returns the transform that computes `scale · self(x) + shift`."""
         new = copy.copy(self)
         new.weights = self.scale_outputs(scale)
         new.bias = self.bias * scale + shift
         return new
 
-    def preceded_by(self, scale, shift):
+    def preceded_by(self, scale: np.ndarray, shift: np.ndarray) -> LinearTransform:
         """Returns the transform that computes `self(scale · x + shift)`; see `padding`."""
         new = copy.copy(self)
         new.weights = self.scale_inputs(scale)
         new.bias = self.bias + self.respond(shift)
         return new
 
-    def scale_outputs(self, scale):
+    def scale_outputs(self, scale: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the kernels with each output channel multiplied."""
         return {"kernel": self.weights["kernel"] * scale}
 
     @abc.abstractmethod
-    def scale_inputs(self, scale):
+    def scale_inputs(self, scale: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the kernels with each input channel multiplied."""
 
     @abc.abstractmethod
-    def respond(self, shift):
+    def respond(self, shift: np.ndarray) -> np.ndarray:
         """Returns the output, without bias, to inputs that are `shift` at every position."""
 
-    def padding(self):
+    def padding(self) -> str | None:
         """Returns why an input that is the same everywhere gives unequal outputs, or None."""
         return None
 
-    def overflow(self):
+    def overflow(self) -> str | None:
         """Returns the dtype that cannot hold the weights, or None."""
         halves = {self.layer.variable_dtype, self.layer.compute_dtype} & {"float16"}
         dtype = "float16" if halves else "float32"
@@ -92,7 +94,7 @@ class LinearTransform(abc.ABC):
                 return dtype
         return None
 
-    def assign(self, layer):
+    def assign(self, layer: keras.Layer) -> None:
         """Writes the weights into a layer of the same shape, with a bias."""
         for name, value in self.weights.items():
             getattr(layer, name).assign(value)
@@ -102,11 +104,11 @@ class LinearTransform(abc.ABC):
 class DenseTransform(LinearTransform):
     """`keras.layers.Dense`: kernel (inputs, outputs)."""
 
-    def scale_inputs(self, scale):
+    def scale_inputs(self, scale: np.ndarray) -> dict[str, np.ndarray]:
         """Multiplies the rows."""
         return {"kernel": self.weights["kernel"] * scale[:, None]}
 
-    def respond(self, shift):
+    def respond(self, shift: np.ndarray) -> np.ndarray:
         """Multiplies by the kernel."""
         return shift @ self.weights["kernel"]
 
@@ -115,20 +117,20 @@ class ConvolutionTransform(LinearTransform):
     """`keras.layers.Conv1D`, `2D`, `3D`: kernel (taps…, inputs / groups, outputs)."""
 
     def _by_kernel(self, values):
-        """Returns one value a kernel column: group `g` of outputs reads group `g` of inputs."""
+        """Returns one value per kernel column: group `g` of outputs reads group `g` of inputs."""
         groups = values.reshape(self.layer.groups, -1)
         return np.repeat(groups, self.outputs // self.layer.groups, axis=0).T
 
-    def scale_inputs(self, scale):
+    def scale_inputs(self, scale: np.ndarray) -> dict[str, np.ndarray]:
         """Multiplies each tap's columns."""
         return {"kernel": self.weights["kernel"] * self._by_kernel(scale)}
 
-    def respond(self, shift):
+    def respond(self, shift: np.ndarray) -> np.ndarray:
         """Sums over taps and the group's inputs."""
         kernel = self.weights["kernel"]
         return (kernel * self._by_kernel(shift)).reshape(-1, self.outputs).sum(0)
 
-    def padding(self):
+    def padding(self) -> str | None:
         """Zero padding: at the borders some taps see zeros instead of the shift."""
         if self.layer.padding == "valid" or math.prod(self.layer.kernel_size) == 1:
             return None
@@ -139,20 +141,20 @@ class DepthwiseTransform(ConvolutionTransform):
     """`keras.layers.DepthwiseConv1D`, `2D`: kernel (taps…, inputs, multiplier)."""
 
     @property
-    def outputs(self):
+    def outputs(self) -> int:
         """The number of output channels: inputs times multiplier, input-major."""
         return math.prod(self.weights["kernel"].shape[-2:])
 
-    def scale_outputs(self, scale):
+    def scale_outputs(self, scale: np.ndarray) -> dict[str, np.ndarray]:
         """Multiplies each input's own outputs."""
         kernel = self.weights["kernel"]
         return {"kernel": kernel * scale.reshape(kernel.shape[-2:])}
 
-    def scale_inputs(self, scale):
+    def scale_inputs(self, scale: np.ndarray) -> dict[str, np.ndarray]:
         """Multiplies all outputs of an input."""
         return {"kernel": self.weights["kernel"] * scale[:, None]}
 
-    def respond(self, shift):
+    def respond(self, shift: np.ndarray) -> np.ndarray:
         """Sums over taps."""
         return (self.weights["kernel"] * shift[:, None]).reshape(-1, self.outputs).sum(0)
 
@@ -162,16 +164,16 @@ class SeparableTransform(ConvolutionTransform):
 
     kernels = ("depthwise_kernel", "pointwise_kernel")
 
-    def scale_outputs(self, scale):
+    def scale_outputs(self, scale: np.ndarray) -> dict[str, np.ndarray]:
         """Multiplies the pointwise kernel's columns."""
         return {**self.weights, "pointwise_kernel": self.weights["pointwise_kernel"] * scale}
 
-    def scale_inputs(self, scale):
+    def scale_inputs(self, scale: np.ndarray) -> dict[str, np.ndarray]:
         """Multiplies the depthwise kernel's inputs."""
         kernel = self.weights["depthwise_kernel"]
         return {**self.weights, "depthwise_kernel": kernel * scale[:, None]}
 
-    def respond(self, shift):
+    def respond(self, shift: np.ndarray) -> np.ndarray:
         """Sums the depthwise kernel over taps, then multiplies by the pointwise kernel."""
         pointwise = self.weights["pointwise_kernel"].reshape(-1, self.outputs)
         middle = self.weights["depthwise_kernel"] * shift[:, None]
@@ -182,30 +184,30 @@ class TransposedTransform(LinearTransform):
     """`keras.layers.Conv1DTranspose`, `2D`, `3D`: kernel (taps…, outputs, inputs)."""
 
     @property
-    def outputs(self):
+    def outputs(self) -> int:
         """The number of output channels."""
         return self.weights["kernel"].shape[-2]
 
-    def scale_outputs(self, scale):
+    def scale_outputs(self, scale: np.ndarray) -> dict[str, np.ndarray]:
         """Multiplies the rows."""
         return {"kernel": self.weights["kernel"] * scale[:, None]}
 
-    def scale_inputs(self, scale):
+    def scale_inputs(self, scale: np.ndarray) -> dict[str, np.ndarray]:
         """Multiplies the columns."""
         return {"kernel": self.weights["kernel"] * scale}
 
-    def respond(self, shift):
-        """Sums over taps and inputs: right only where `padding` finds nothing."""
+    def respond(self, shift: np.ndarray) -> np.ndarray:
+        """Sums over taps and inputs, which is correct only if `padding` returns None."""
         return (self.weights["kernel"] @ shift).reshape(-1, self.outputs).sum(0)
 
-    def padding(self):
-        """An output near the border, or between strides, sums fewer taps than another."""
+    def padding(self) -> str | None:
+        """Outputs near the border, or between strides, sum fewer taps than the rest."""
         if math.prod(self.layer.kernel_size) == math.prod(self.layer.strides) == 1:
             return None
         return "is a transposed convolution, whose outputs do not all sum the same taps"
 
 
-KINDS = {
+KINDS: dict[type, type[LinearTransform]] = {
     keras.layers.Dense: DenseTransform,
     keras.layers.Conv1D: ConvolutionTransform,
     keras.layers.Conv2D: ConvolutionTransform,
@@ -220,15 +222,15 @@ KINDS = {
 }
 
 
-def kind_of(layer):
-    """Returns the transform class of a layer, or None where a batch norm cannot enter it.
+def kind_of(layer: keras.Layer) -> type[LinearTransform] | None:
+    """Returns the transform class of a layer, or None if no batch norm can be folded into it.
 
-    A subclass may compute anything: only the classes themselves are known.
+    Subclasses are excluded, because they may compute something else.
     """
     return KINDS.get(type(layer))
 
 
-def channel_axis(layer, rank):
+def channel_axis(layer: keras.Layer, rank: int) -> int:
     """Returns the axis of a layer's channels in its inputs and outputs of that rank."""
     first = getattr(layer, "data_format", "channels_last") == "channels_first"
     return 1 if first else rank - 1

@@ -1,11 +1,12 @@
 """Copies of layers, with their names and weights."""
 
 import inspect
+from typing import Any
 
 import keras
 
 
-def copy_layer(layer, **changes):
+def copy_layer(layer: keras.Operation, **changes: Any) -> keras.Operation:
     """Returns a new layer of the same class, configuration and name, without weights yet.
 
     Args:
@@ -13,7 +14,7 @@ def copy_layer(layer, **changes):
         **changes: entries of the configuration to replace.
 
     Raises:
-        ValueError: if the class cannot be made from its own configuration.
+        ValueError: if the layer cannot be recreated from its configuration.
     """
     try:
         config = {**layer.get_config(), **changes}
@@ -22,7 +23,7 @@ def copy_layer(layer, **changes):
         else:
             activation = getattr(layer, "activation", None)
             if isinstance(config.get("activation"), dict) and inspect.isfunction(activation):
-                # The function is at hand: it need not be registered.
+                # The function itself, so that it need not be registered.
                 config["activation"] = activation
             new = type(layer).from_config(config)
     except Exception as error:
@@ -31,18 +32,18 @@ def copy_layer(layer, **changes):
     return new
 
 
-def cannot_copy(layer, error):
-    """Returns the error to raise where a layer cannot be made from its own configuration."""
+def cannot_copy(layer: keras.Operation, error: Exception) -> ValueError:
+    """Returns the error to raise if a layer cannot be recreated from its configuration."""
     return ValueError(
-        "fold_batch_norm expects layers that can be made again from their configuration; give "
+        "fold_batch_norm expects layers that can be recreated from their configuration; give "
         "the class a get_config and register what it uses with "
         "keras.saving.register_keras_serializable. "
         f"Received: layer {layer.name!r} of class {type(layer).__name__}: {error}"
     )
 
 
-def copy_state(layer, new):
-    """Gives a built copy the weights of its original, and a vocabulary that it learnt."""
+def copy_state(layer: keras.Operation, new: keras.Operation) -> None:
+    """Copies the weights of a layer, and its learned vocabulary, into its built copy."""
     if not isinstance(layer, keras.Layer):
         return
     new.set_weights(layer.get_weights())

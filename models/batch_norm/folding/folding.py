@@ -9,12 +9,12 @@ from .plan import FoldPlan
 from .report import Folded, FoldReport, LeftAlone
 
 
-def fold_batch_norm(model):
+def fold_batch_norm(model: keras.Model) -> tuple[keras.Model, FoldReport]:
     """Returns a model for inference without the batch normalizations that algebra can remove.
 
     At inference a batch normalization is an affine map of each channel, `y = s·x + t` with
-    `s = γ / √(σ² + ε)` and `t = β − μ·s`. Where a linear layer stands before it, `x = W u + b`,
-    both are one linear layer, and where it stands before a linear layer they are too:
+    `s = γ / √(σ² + ε)` and `t = β − μ·s`. Together with a linear layer `W u + b` before or after
+    it, it is again one linear layer:
 
     ```
     follows:   s·(W u + b) + t  =  (s·W) u + (s·b + t)
@@ -24,28 +24,28 @@ def fold_batch_norm(model):
     The linear layers are `Dense`, `Conv1D`, `2D` and `3D`, `DepthwiseConv1D` and `2D`,
     `SeparableConv1D` and `2D`, and `Conv1DTranspose`, `2D` and `3D`; the batch normalizations are
     this package's and Keras's. Layers that do nothing at inference (dropouts, noise, `Identity`,
-    a linear `Activation`) may stand between. A shared layer, and one whose output goes to several
-    places, is folded only where every place stays exact.
+    a linear `Activation`) may stand between. A layer that is shared, or whose output goes to
+    several places, is folded only if the result is exact at every place.
 
-    *Precedes* is exact for `Dense` and for convolutions that do not pad: beside a padded zero the
-    shift `t` would be missing. With mixed precision the new weights are computed in float64 and
-    stored in the layer's own dtype; at *precedes* in half precision the layer then sees values
-    that are no longer normalised, and rounds them as such. Fold before quantizing: quantized
-    layers are left alone.
+    *Precedes* is exact for `Dense` and for convolutions without padding: a padded zero would lack
+    the shift `t`. With mixed precision the new weights are computed in float64 and stored in the
+    layer's own dtype; a layer in half precision that a batch normalization *precedes* then receives
+    and rounds values that are no longer normalised. Fold before quantizing: quantized layers are
+    left alone.
 
     Args:
-        model: a built Functional or Sequential model, models nested in it included. It stays as
-            it is, and shares no weight with the result. A model with a `call` of its own has no
-            graph to read: it is returned itself, and the report says so.
+        model: a built Functional or Sequential model, nested models included. It is not changed
+            and shares no weights with the result. A model with its own `call` has no graph to
+            read: it is returned as it is, and the report says so.
 
     Returns:
         `(folded, report)`: a model with the names, inputs, outputs and their structure, dtype
-        policies and masks of the given one, plain Functional or Sequential whatever its class and
-        not compiled; and a `FoldReport`. Outputs agree up to rounding. A batch normalization that
+        policies and masks of the given one, of the plain Functional or Sequential class and not
+        compiled; and a `FoldReport`. Outputs agree up to rounding. A batch normalization that
         was itself an output leaves a linear `Activation` of its name, so that output names stay.
 
     Raises:
-        ValueError: if the model is not built, or a layer cannot be made again from its
+        ValueError: if the model is not built, or a layer cannot be recreated from its
             configuration.
 
     Example:
@@ -70,18 +70,19 @@ def fold_batch_norm(model):
         )
     if not has_graph(model):
         return model, FoldReport(model.name, left_alone=tuple(_inside(model, "")))
-    folded, left_alone = [], []
+    folded: list[Folded] = []
+    left_alone: list[LeftAlone] = []
     new = _fold(model, "", folded, left_alone)
     return new, FoldReport(model.name, tuple(folded), tuple(left_alone))
 
 
-def _fold(model, path, folded, left_alone, stays=None):
+def _fold(model, path, folded, left_alone, obstacle=None):
     """Returns the folded copy of a model that has a graph; extends the two lists.
 
-    With `stays`, a reason, nothing in it is folded.
+    With `obstacle`, a reason, nothing in it is folded.
     """
     graph = Graph(model)
-    plan = FoldPlan(graph, stays)
+    plan = FoldPlan(graph, obstacle)
     copies = {}
     for name, operation in graph.operations.items():
         if name in plan.folds:
@@ -92,7 +93,7 @@ def _fold(model, path, folded, left_alone, stays=None):
                 )
         elif _is_nested(operation):
             trains = any(call.training for call in graph.calls[name])
-            inner = stays or ("its model is called with training=True" if trains else None)
+            inner = obstacle or ("its model is called with training=True" if trains else None)
             copies[name] = _fold(operation, f"{path}{name}/", folded, left_alone, inner)
         else:
             changes = {"use_bias": True} if name in plan.transforms else {}
@@ -116,12 +117,12 @@ def _is_nested(operation):
 
 
 def _assemble(model, graph, copies, gone):
-    """Returns a model of the copies, called as in the graph; `gone` are the folded layers."""
-    kept = {"name": model.name, "trainable": model.trainable}
+    """Returns a model of the copies, called as in the graph, without the layers `gone`."""
+    options = {"name": model.name, "trainable": model.trainable}
     if isinstance(model, keras.Sequential):
         inputs = [name for name, calls in graph.calls.items() if not calls]
         names = [*inputs, *(layer.name for layer in model.layers)]
-        new = keras.Sequential([copies[name] for name in names if name in copies], **kept)
+        new = keras.Sequential([copies[name] for name in names if name in copies], **options)
     else:
         tensors = {
             Tensor(name, 0, 0): copies[name].output
@@ -137,13 +138,13 @@ def _assemble(model, graph, copies, gone):
                 args, kwargs = call.fill(tensors)
                 made = copies[call.operation](*args, **kwargs)
             for index, tensor in enumerate(keras.tree.flatten(made)):
-                tensors[call.output._replace(index=index)] = tensor
+                tensors[call.output._replace(output=index)] = tensor
         for tensor in tensors.keys() - graph.users.keys():
             if not graph.calls[tensor.operation]:
                 keras.layers.Identity()(tensors[tensor])  # Keras 3.12 refuses an unused input.
         inputs = map_structure(tensors.__getitem__, graph.inputs)
         outputs = map_structure(tensors.__getitem__, graph.outputs)
-        new = keras.Model(inputs, outputs, **kept)
+        new = keras.Model(inputs, outputs, **options)
     if new.dtype_policy != model.dtype_policy:
         new.dtype_policy = model.dtype_policy
     return new
@@ -152,7 +153,7 @@ def _assemble(model, graph, copies, gone):
 def _inside(layer, path):
     """Returns a `LeftAlone` for each batch normalization that a layer without a graph holds."""
     reason = f"it is inside {type(layer).__name__} {layer.name!r}, which has no graph to read"
-    found, pending, seen = [], [(layer, path)], {id(layer)}
+    left_alone, pending, seen = [], [(layer, path)], {id(layer)}
     while pending:
         holder, place = pending.pop()
         for value in keras.tree.flatten(list(vars(holder).values())):
@@ -161,5 +162,5 @@ def _inside(layer, path):
                 inner = f"{place}/{value.name}" if place else value.name
                 pending.append((value, inner))
                 if isinstance(value, BATCH_NORMALIZATIONS):
-                    found.append(LeftAlone(inner, reason))
-    return found
+                    left_alone.append(LeftAlone(inner, reason))
+    return left_alone

@@ -1,6 +1,7 @@
 """The graph of a Functional or Sequential model, read from its public configuration."""
 
 import dataclasses
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import keras
@@ -9,11 +10,11 @@ from .copy import cannot_copy
 
 
 class Tensor(NamedTuple):
-    """A tensor of the graph: output `index` of the `call`-th call of an operation."""
+    """A tensor of the graph: output number `output` of call number `call` of an operation."""
 
     operation: str
     call: int
-    index: int
+    output: int
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -22,10 +23,10 @@ class Call:
 
     Attributes:
         operation: the operation's name.
-        number: the how many-th call of it, from 0.
+        number: the index of this call among the calls of the operation.
         arguments: positional and keyword arguments as the configuration has them.
         needs: the tensors it is called on.
-        sources: those of them that are no mask.
+        sources: the same without masks.
         shape: the first source's shape.
         dtype: the first source's dtype.
     """
@@ -39,22 +40,22 @@ class Call:
     dtype: str
 
     @property
-    def output(self):
-        """Its only, or first, output."""
+    def output(self) -> Tensor:
+        """Its first output."""
         return Tensor(self.operation, self.number, 0)
 
     @property
-    def training(self):
-        """Whether it is called with `training=True`: then it is not itself at inference."""
+    def training(self) -> bool:
+        """Whether it is called with `training=True`, at inference too."""
         return bool(self.arguments[1].get("training"))
 
-    def fill(self, tensors):
+    def fill(self, tensors: dict[Tensor, Any]) -> tuple[Any, Any]:
         """Returns `(args, kwargs)` with the graph's tensors replaced by those in `tensors`."""
         return _revive(self.arguments, tensors)
 
 
 class Graph:
-    """The operations of a model, their calls, and who uses what.
+    """The operations of a model, their calls, and the uses of their outputs.
 
     Args:
         model: a model for which `has_graph` holds.
@@ -62,13 +63,13 @@ class Graph:
     Attributes:
         operations: the operations (layers and `keras.ops`) by name.
         calls: the calls of each operation by name; none for an input.
-        inputs: the model's inputs, in their structure, a `Tensor` each.
-        outputs: the model's outputs, in their structure, a `Tensor` each.
+        inputs: the model's inputs as `Tensor`s, in their structure.
+        outputs: the model's outputs as `Tensor`s, in their structure.
         ends: the set of the tensors that are outputs.
-        users: the calls that use a tensor, once for each use.
+        users: the calls that use a tensor, once per use.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model) -> None:
         view = functional_view(model)
         for operation in view.operations:
             try:
@@ -86,20 +87,20 @@ class Graph:
         }
         self.inputs = map_structure(self._end, config["input_layers"])
         self.outputs = map_structure(self._end, config["output_layers"])
-        self.ends = set()
+        self.ends: set[Tensor] = set()
         map_structure(self.ends.add, self.outputs)
-        self.users = {}
+        self.users: dict[Tensor, list[Call]] = {}
         for calls in self.calls.values():
             for call in calls:
                 for tensor in call.sources:
                     self.users.setdefault(tensor, []).append(call)
 
-    def maker(self, tensor):
+    def maker(self, tensor: Tensor) -> Call | None:
         """Returns the call that makes a tensor, or None for an input of the model."""
         calls = self.calls[tensor.operation]
         return calls[tensor.call] if calls else None
 
-    def in_order(self):
+    def in_order(self) -> Iterator[Call]:
         """Yields all calls, each after those that make what it needs."""
         made = {name for name, calls in self.calls.items() if not calls}
         pending = [call for calls in self.calls.values() for call in calls]
@@ -120,13 +121,13 @@ class Graph:
             pending = waiting
 
     def _end(self, leaf):
-        """Keras counts a nested model's own graph as its first call, here and nowhere else."""
+        """Only here Keras counts a nested model's own graph as its first call."""
         name, call, index = leaf
         return Tensor(name, call - isinstance(self.operations[name], keras.Function), index)
 
 
-def has_graph(model):
-    """Returns whether a model is nothing but a graph of layers that can be read.
+def has_graph(model: keras.Model) -> bool:
+    """Returns whether a model is described completely by its graph of layers.
 
     True for a Functional model and a built Sequential one, unless a subclass changes `call`.
     """
@@ -139,7 +140,7 @@ def has_graph(model):
     )
 
 
-def functional_view(model):
+def functional_view(model: keras.Model) -> keras.Model:
     """Returns a plain Functional model of the same layers, whatever the model's class is."""
     if isinstance(model, keras.Sequential):
         return keras.Model(model.inputs, model.outputs, name=model.name)
@@ -149,7 +150,7 @@ def functional_view(model):
 def _call(name, number, node):
     args, kwargs = node["args"], node["kwargs"]
     tensors = _tensors((args, {k: v for k, v in kwargs.items() if k != "mask"}))
-    first = tensors[0]["config"] if tensors else {"shape": (), "dtype": ""}
+    first: dict[str, Any] = tensors[0]["config"] if tensors else {"shape": (), "dtype": ""}
     return Call(
         operation=name,
         number=number,
@@ -190,7 +191,7 @@ def _revive(value, tensors):
     return keras.saving.deserialize_keras_object(value)
 
 
-def map_structure(function, value):
+def map_structure(function: Callable[[Any], Any], value: Any) -> Any:
     """Applies a function to the `[name, call, index]` leaves of a model's inputs or outputs."""
     if isinstance(value, dict):
         return {key: map_structure(function, item) for key, item in value.items()}

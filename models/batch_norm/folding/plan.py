@@ -3,7 +3,15 @@
 import keras
 import numpy as np
 
-from .algebra import BATCH_NORMALIZATIONS, KINDS, affine_of, channel_axis, kind_of
+from .algebra import (
+    BATCH_NORMALIZATIONS,
+    KINDS,
+    LinearTransform,
+    affine_of,
+    channel_axis,
+    kind_of,
+)
+from .graph import Graph
 
 _IDENTITIES = (
     keras.layers.ActivityRegularization,
@@ -19,7 +27,7 @@ _IDENTITIES = (
 
 
 class _CannotFoldError(Exception):
-    """Carries the reason."""
+    """The reason why a batch normalization cannot be folded."""
 
 
 class FoldPlan:
@@ -27,21 +35,21 @@ class FoldPlan:
 
     Args:
         graph: the `Graph`. Its layers are only read.
-        stays: why nothing may be folded, where that is so.
+        obstacle: the reason, if nothing may be folded.
 
     Attributes:
         transforms: the new weights of a linear layer, by its name.
         folds: for each folded batch normalization's name, its `(layer name, position)` pairs.
-        reasons: for each other batch normalization's name, why it stays.
+        reasons: for each batch normalization's name that is not folded, why.
     """
 
-    def __init__(self, graph, stays=None):
+    def __init__(self, graph: Graph, obstacle: str | None = None) -> None:
         self.graph = graph
-        self.transforms = {}
-        self.folds = {}
+        self.transforms: dict[str, LinearTransform] = {}
+        self.folds: dict[str, list[tuple[str, str]]] = {}
         names = [n for n, op in graph.operations.items() if isinstance(op, BATCH_NORMALIZATIONS)]
-        progress = stays is None
-        self.reasons = {} if stays is None else dict.fromkeys(names, stays)
+        progress = obstacle is None
+        self.reasons = dict.fromkeys(names, obstacle) if obstacle else {}
         # A batch norm that is folded opens the way to the next one behind it.
         while progress:
             progress = False
@@ -69,29 +77,29 @@ class FoldPlan:
                 f"its class {type(layer).__name__} is a subclass, which may compute something else"
             )
         calls = self.graph.calls[name]
-        others, folds = [], []
+        unfollowed, folds = [], []
         for call in calls:
             if call.training:
                 raise _CannotFoldError("it is called with training=True")
             try:
                 folds.append((self._followed(call), "follows"))
             except _CannotFoldError as error:
-                others.append((call, str(error)))
-        for call, before in others:
+                unfollowed.append((call, str(error)))
+        for call, obstacle in unfollowed:
             try:
-                for taker in self._preceded(call, [other for other, _ in others]):
+                for taker in self._preceded(call, [each for each, _ in unfollowed]):
                     folds.append((taker, "precedes"))
             except _CannotFoldError as error:
                 place = f"call {call.number + 1} of {len(calls)}: " if len(calls) > 1 else ""
-                raise _CannotFoldError(f"{place}{before}; {error}") from None
+                raise _CannotFoldError(f"{place}{obstacle}; {error}") from None
         return list(dict.fromkeys(folds))
 
     def _transform(self, name, folds):
         scale, shift = affine_of(self.graph.operations[name])
-        new = {}
+        new: dict[str, LinearTransform] = {}
         for taker, position in folds:
             layer = self.graph.operations[taker]
-            transform = new.get(taker) or self.transforms.get(taker) or kind_of(layer)(layer)
+            transform = new.get(taker) or self.transforms.get(taker) or KINDS[type(layer)](layer)
             if position == "follows":
                 transform = transform.followed_by(scale, shift)
             else:
@@ -124,7 +132,7 @@ class FoldPlan:
         return taker
 
     def _only_user(self, made, call, title):
-        """Returns the one call to which a linear layer's output goes, of the same batch norm."""
+        """Returns the only call that uses a linear layer's output, of the same batch norm."""
         shared = len(self.graph.calls[made.operation]) > 1
         while True:
             if made.output in self.graph.ends:
@@ -145,7 +153,7 @@ class FoldPlan:
     def _preceded(self, call, calls):
         """Returns the linear layers that a batch norm's call precedes.
 
-        `calls` are all calls of the batch norm that shall be folded this way.
+        `calls` are all calls of the batch norm that are to be folded this way.
         """
         if not keras.backend.is_float_dtype(call.dtype):
             raise _CannotFoldError(f"its input is {call.dtype}, which only it makes floating-point")
@@ -159,9 +167,7 @@ class FoldPlan:
                     pending.append(user)
                     continue
                 self._check(user.operation, call, "precedes")
-                if not all(
-                    self._up(other)[0] in calls for other in self.graph.calls[user.operation]
-                ):
+                if not all(self._up(each)[0] in calls for each in self.graph.calls[user.operation]):
                     raise _CannotFoldError(
                         f"it precedes {self._title(user.operation)}, which is shared and not "
                         "preceded by it at each call"
@@ -170,7 +176,7 @@ class FoldPlan:
         return takers
 
     def _up(self, call):
-        """Returns what makes a call's input, identities skipped: a call or None, and a tensor."""
+        """Returns the call, or None, and the tensor before a call's input, identities skipped."""
         tensor = call.sources[0]
         maker = self.graph.maker(tensor)
         while maker is not None and self._is_identity(maker, call):
@@ -181,7 +187,7 @@ class FoldPlan:
     def _is_identity(self, call, like):
         """Returns whether a call changes nothing at inference, the dtype of `like` included."""
         layer = self.graph.operations[call.operation]
-        known = (
+        identity = (
             call.operation in self.folds
             or type(layer) in _IDENTITIES
             or (
@@ -189,12 +195,12 @@ class FoldPlan:
                 and layer.activation is keras.activations.linear
             )
         )
-        if not known or call.training or len(call.sources) != 1:
+        if not identity or call.training or len(call.sources) != 1:
             return False
         return layer.compute_dtype == self.graph.operations[like.operation].compute_dtype
 
     def _check(self, taker, call, position):
-        """Raises where a layer cannot take the batch norm of `call`, wherever it stands."""
+        """Raises if the batch norm of `call` cannot be folded into a layer, in any position."""
         layer = self.graph.operations[taker]
         batch_norm = self.graph.operations[call.operation]
         where = f"it {position} {self._title(taker)}"
@@ -203,7 +209,7 @@ class FoldPlan:
                 raise _CannotFoldError(f"{where}, a subclass, which may compute something else")
             if isinstance(layer, keras.Model):
                 raise _CannotFoldError(f"{where}, and folding stops where a model begins or ends")
-            raise _CannotFoldError(f"{where}, which is no Dense or convolution layer")
+            raise _CannotFoldError(f"{where}, which is not a Dense or convolution layer")
         quantization = getattr(layer, "quantization_mode", None)
         if quantization:
             raise _CannotFoldError(f"{where}, which is quantized ({quantization})")

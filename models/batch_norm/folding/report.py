@@ -1,16 +1,17 @@
 """What folding did."""
 
 import dataclasses
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
 class Folded:
-    """A batch normalization that is gone.
+    """A batch normalization that was folded.
 
     Attributes:
         batch_norm: its path: the names of the nested models and of the layer, joined by `/`.
-        into: the path of the layer that took it.
-        position: `"follows"` or `"precedes"`: where it stood, seen from that layer.
+        into: the path of the linear layer that it was folded into.
+        position: `"follows"` or `"precedes"`: where it stood, relative to that layer.
     """
 
     batch_norm: str
@@ -20,7 +21,7 @@ class Folded:
 
 @dataclasses.dataclass(frozen=True)
 class LeftAlone:
-    """A batch normalization that is still there.
+    """A batch normalization that was not folded.
 
     Attributes:
         batch_norm: its path.
@@ -39,9 +40,9 @@ class FoldReport:
 
     Attributes:
         model: the model's name.
-        folded: a `Folded` for each batch normalization and layer that took it (one that is
-            shared, or feeds several layers, has several).
-        left_alone: a `LeftAlone` for each batch normalization that stays.
+        folded: a `Folded` for each pair of a batch normalization and a layer that it was folded
+            into; one that is shared, or feeds several layers, has several.
+        left_alone: a `LeftAlone` for each batch normalization that was not folded.
     """
 
     model: str
@@ -49,11 +50,11 @@ class FoldReport:
     left_alone: tuple[LeftAlone, ...] = ()
 
     @property
-    def number_folded(self):
-        """The number of batch normalization layers that are gone."""
+    def number_folded(self) -> int:
+        """The number of batch normalization layers that were folded."""
         return len({fold.batch_norm for fold in self.folded})
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """Returns the report as dictionaries, lists, strings and numbers."""
         return {
             "model": self.model,
@@ -62,7 +63,7 @@ class FoldReport:
             "left_alone": [dataclasses.asdict(left) for left in self.left_alone],
         }
 
-    def __str__(self):
+    def __str__(self) -> str:
         total = self.number_folded + len(self.left_alone)
         title = f"{self.model}: {self.number_folded} of {total} batch normalizations folded"
         rows = [(fold.batch_norm, fold.position, fold.into) for fold in self.folded]

@@ -1,8 +1,13 @@
 """Descriptors of small windows all over an image: histograms of its gradients' directions."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
+
+from ...types import Shape, Tensor
 
 _CELLS = 4
 _DIRECTIONS = 8
@@ -18,8 +23,8 @@ class DenseDescriptors(keras.layers.Layer):
     8 directions, each with its length and with triangular weights by its distance from the
     cell's centre (Lowe 2004, section 6); a gradient `g` counts for the direction `n` with
     `max(0, n·g)^5 / |g|⁴`. The 128 sums are divided by their total and their square roots taken
-    (Arandjelović & Zisserman 2012, section 3), so that strong light says nothing. Behind them stand
-    the row and the column of the window's centre: Fisher vectors tell places of a face by them
+    (Arandjelović & Zisserman 2012, section 3), which removes the strength of the light. The row and
+    the column of the window's centre follow, by which Fisher vectors distinguish places of a face
     (Simonyan et al. 2013, Fisher Vector Faces in the Wild, section 2.1). Nothing is trained.
 
     Example:
@@ -30,7 +35,7 @@ class DenseDescriptors(keras.layers.Layer):
     ```
 
     Args:
-        scales: tuple of float > 0, the image is made so many times its size. Defaults to
+        scales: tuple of float > 0, the factors by which the image is resized. Defaults to
             (1.0, 0.7, 0.5).
         cell: int ≥ 1, side of a cell in pixels. Defaults to 4.
         strides: int ≥ 1, pixels between two windows. Defaults to 2.
@@ -45,7 +50,13 @@ class DenseDescriptors(keras.layers.Layer):
         ValueError: an argument is out of its range, or the image is too small.
     """
 
-    def __init__(self, scales=(1.0, 0.7, 0.5), cell=4, strides=2, **kwargs):
+    def __init__(
+        self,
+        scales: Sequence[float] = (1.0, 0.7, 0.5),
+        cell: int = 4,
+        strides: int = 2,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not scales or any(scale <= 0 for scale in scales) or cell < 1 or strides < 1:
             raise ValueError(
@@ -57,7 +68,7 @@ class DenseDescriptors(keras.layers.Layer):
         self.strides = int(strides)
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Computes the filters, which are constants and not weights."""
         self._sides(input_shape)
         angles = 2 * np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS
@@ -69,18 +80,18 @@ class DenseDescriptors(keras.layers.Layer):
         window = np.tile(weights[:, None, None, None], (1, 1, _DIRECTIONS, 1)).astype("float32")
         self._rows, self._columns = window, window.swapaxes(0, 1)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the descriptors."""
         grey = ops.mean(ops.cast(inputs, "float32"), axis=-1, keepdims=True)
-        found = []
+        descriptors = []
         for height, width in self._sides(inputs.shape):
             image = grey
             if (height, width) != tuple(grey.shape[1:3]):
                 image = ops.image.resize(
                     grey, (height, width), antialias=True, data_format="channels_last"
                 )
-            found.append(self._described(image))
-        return ops.cast(ops.concatenate(found, axis=1), self.compute_dtype)
+            descriptors.append(self._described(image))
+        return ops.cast(ops.concatenate(descriptors, axis=1), self.compute_dtype)
 
     def _described(self, image):
         """Returns the descriptors of an image of one size, `(B, rows · columns, 130)`."""
@@ -120,7 +131,7 @@ class DenseDescriptors(keras.layers.Layer):
         return (side - (_CELLS + 1) * self.cell) // self.strides + 1
 
     def _places(self, number, side):
-        """Returns the windows' centres as parts of the side, from its middle."""
+        """Returns the windows' centres as fractions of the side, 0 in the middle."""
         centres = np.arange(number) * self.strides + (_CELLS + 1) * self.cell / 2
         return centres / side - 0.5
 
@@ -140,14 +151,14 @@ class DenseDescriptors(keras.layers.Layer):
             )
         return sides
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the shape of the output."""
         windows = sum(
             self._grid(height) * self._grid(width) for height, width in self._sides(input_shape)
         )
         return (input_shape[0], windows, _CELLS * _CELLS * _DIRECTIONS + 2)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {
             **super().get_config(),

@@ -1,9 +1,12 @@
 """The embedding of Fisher-vector faces: fixed descriptors, then one learned projection."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import ops
 
+from ..large_margin.principal_projection import PrincipalProjection
 from ..networks.mirrored import MirrorImage
 from .dense_descriptors import DenseDescriptors
 from .fisher_vectors import FisherVectors
@@ -15,12 +18,18 @@ _BATCH = 50
 _VECTORS = "fisher_vectors"
 
 
-def fisher_features(image_shape, components=128, size=64, strides=2, name=None):
+def fisher_features(
+    image_shape: Sequence[int],
+    components: int = 128,
+    size: int = 64,
+    strides: int = 2,
+    name: str | None = None,
+) -> keras.Model:
     """Builds a model from images to Fisher vectors; nothing in it is trained by gradients.
 
     `DenseDescriptors`, `FisherVectors` of the image and of its mirror image, averaged, and
     `SignedRoot` (Simonyan, Parkhi, Vedaldi & Zisserman 2013, Fisher Vector Faces in the Wild,
-    section 2). `adapt_fisher_features` must set its mixture before it is of use.
+    section 2). Fit its mixture with `adapt_fisher_features` before use.
 
     Example:
 
@@ -31,7 +40,7 @@ def fisher_features(image_shape, components=128, size=64, strides=2, name=None):
     ```
 
     Args:
-        image_shape: ints (H, W, C), at half their size at least 21 pixels.
+        image_shape: ints (H, W, C); half of each side must be at least 21 pixels.
         components: int ≥ 1, Gaussians of the mixture.
         size: int in [1, 128], principal components of a descriptor.
         strides: int ≥ 1, pixels between two descriptors.
@@ -52,12 +61,12 @@ def fisher_features(image_shape, components=128, size=64, strides=2, name=None):
     return keras.Model(image, SignedRoot(name="signed_root")(both), name=name)
 
 
-def adapt_fisher_features(features, images, seed=0):
-    """Sets the mixture of `fisher_features` by images of the training set.
+def adapt_fisher_features(features: keras.Model, images: np.ndarray, seed: int = 0) -> None:
+    """Fits the mixture of `fisher_features` to images of the training set.
 
     Args:
         features: model of `fisher_features`.
-        images: float `(N, H, W, C)` in [0, 1]; 500 of them, chosen at random, are looked at.
+        images: float `(N, H, W, C)` in [0, 1], of which at most 500, chosen at random, are used.
         seed: int.
     """
     random = np.random.default_rng(seed)
@@ -66,19 +75,24 @@ def adapt_fisher_features(features, images, seed=0):
     samples = []
     for begin in range(0, len(chosen), _BATCH):
         batch = np.asarray(images[chosen[begin : begin + _BATCH]], "float32")
-        # The mixture is of images as they are and of their mirror images, as what it will see.
+        # The model describes images and their mirror images.
         batch = np.where(random.random((len(batch), 1, 1, 1)) < 0.5, batch, batch[:, :, ::-1])
-        found = ops.convert_to_numpy(describe(batch))
-        windows = random.integers(0, found.shape[1], (len(batch), _WINDOWS))
-        samples.append(np.take_along_axis(found, windows[:, :, None], axis=1))
+        descriptors = ops.convert_to_numpy(describe(batch))
+        windows = random.integers(0, descriptors.shape[1], (len(batch), _WINDOWS))
+        samples.append(np.take_along_axis(descriptors, windows[:, :, None], axis=1))
     features.get_layer(_VECTORS).adapt(np.concatenate(samples), seed)
 
 
-def fisher_head(projection, embedding_size=128, dropout=0.0, name=None):
-    """Builds what is trained: from whitened Fisher vectors to unit embeddings.
+def fisher_head(
+    projection: PrincipalProjection,
+    embedding_size: int = 128,
+    dropout: float = 0.0,
+    name: str | None = None,
+) -> keras.Model:
+    """Builds the trained part: from whitened Fisher vectors to unit embeddings.
 
-    The projection begins as the first `embedding_size` principal components (section 3.2 of the
-    paper); with it alone two faces are compared by whitened components.
+    The projection is initialized to the first `embedding_size` principal components (section 3.2 of
+    the paper), so that untrained it compares two faces by whitened components.
 
     Args:
         projection: `PrincipalProjection`, adapted to Fisher vectors.
@@ -110,10 +124,15 @@ def fisher_head(projection, embedding_size=128, dropout=0.0, name=None):
     return keras.Model(vectors, unit, name=name)
 
 
-def fisher_network(features, projection, head, name=None):
-    """Joins features, whitening and the trained head to one model from images to embeddings.
+def fisher_network(
+    features: keras.Model,
+    projection: PrincipalProjection,
+    head: keras.Model,
+    name: str | None = None,
+) -> keras.Model:
+    """Joins features, whitening and the trained head into a model from images to embeddings.
 
-    Whitening and projection are both linear and become one matrix, a tenth of the two.
+    Whitening and projection are both linear and become one matrix, a tenth of their size.
 
     Example:
 

@@ -1,10 +1,14 @@
 """Fisher vectors: many descriptors of an image as one vector, by a mixture of Gaussians."""
 
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
+
+from ...types import Shape, Tensor
 
 _PLACES = 2
 _LEAST_VARIANCE = 1e-3
@@ -14,13 +18,14 @@ _MOST_SAMPLES = 60_000
 
 @keras.saving.register_keras_serializable(package="methodical")
 class FisherVectors(keras.layers.Layer):
-    """Says how an image's descriptors differ from those of all images.
+    """Describes how the descriptors of an image differ from those of all images.
 
-    The first numbers of a descriptor go through their principal components, all divided by one
-    number; the last two, its place, by their standard deviations. Let `γ_nk` be the probability of
-    component k of a mixture of Gaussians with weight `w_k`, mean `μ_k` and deviations `σ_k` for the
-    descriptor `x_n`, n = 1 … N. The output holds, for each k, the mean and the squared deviation of
-    what lies near it (Perronnin et al. 2010; Simonyan et al. 2013, equations 1 and 2):
+    The first numbers of a descriptor are projected to principal components, all divided by one
+    number; the last two, its place, are divided by their standard deviations. Let `γ_nk` be the
+    probability of component k of a mixture of Gaussians with weight `w_k`, mean `μ_k` and
+    deviations `σ_k` for the descriptor `x_n`, n = 1 … N. The output holds, for each k, the mean and
+    the squared deviation of the descriptors near it (Perronnin et al. 2010; Simonyan et al. 2013,
+    equations 1 and 2):
 
     ```
     Φ¹_k = 1 / (N √w_k)    Σ_n γ_nk (x_n − μ_k) / σ_k
@@ -40,7 +45,7 @@ class FisherVectors(keras.layers.Layer):
 
     Args:
         components: int ≥ 1, the number K of Gaussians. Defaults to 128.
-        size: int ≥ 1, principal components of a descriptor that are kept. Defaults to 64.
+        size: int ≥ 1, the number of principal components of a descriptor. Defaults to 64.
 
     Input shape: `(B, N, F + 2)`, float: N descriptors of F ≥ `size` numbers and a place.
 
@@ -50,7 +55,7 @@ class FisherVectors(keras.layers.Layer):
         ValueError: an argument is out of its range, or descriptors have fewer numbers than `size`.
     """
 
-    def __init__(self, components=128, size=64, **kwargs):
+    def __init__(self, components: int = 128, size: int = 64, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if components < 1 or size < 1:
             raise ValueError(
@@ -61,8 +66,8 @@ class FisherVectors(keras.layers.Layer):
         self.size = int(size)
         self.input_spec = keras.layers.InputSpec(ndim=3)
 
-    def build(self, input_shape):
-        """Creates what `adapt` sets."""
+    def build(self, input_shape: Shape) -> None:
+        """Creates the weights that `adapt` sets."""
         features = input_shape[-1]
         if features is None or features < self.size + _PLACES:
             raise ValueError(
@@ -92,13 +97,13 @@ class FisherVectors(keras.layers.Layer):
         self.means = constant("means", shape, keras.initializers.RandomNormal(seed=0))
         self.variances = constant("variances", shape, "ones")
 
-    def adapt(self, descriptors, seed=0):
-        """Finds principal components and the mixture; expectation maximization by scikit-learn.
+    def adapt(self, descriptors: ArrayLike, seed: int = 0) -> None:
+        """Fits principal components and the mixture, by scikit-learn.
 
         Args:
-            descriptors: float `(M, N, F + 2)`, those of M images, or any sample of them; more than
-                60,000 are thinned out at random.
-            seed: int, of the sample and of where the mixture begins.
+            descriptors: float `(M, N, F + 2)`, those of M images; of more than 60,000 a random
+                sample is used.
+            seed: int, of the sample and of the initialization of the mixture.
 
         Raises:
             ValueError: there are fewer descriptors than components, or numbers are not finite.
@@ -117,19 +122,18 @@ class FisherVectors(keras.layers.Layer):
             )
         if not self.built:
             self.build((None, None, flat.shape[-1]))
-            self.built = True
         if len(flat) > _MOST_SAMPLES:
             chosen = np.random.default_rng(seed).choice(len(flat), _MOST_SAMPLES, replace=False)
             flat = flat[chosen]
-        looks, places = flat[:, :-_PLACES], flat[:, -_PLACES:]
-        found = PCA(self.size, svd_solver="covariance_eigh").fit(looks)
+        appearance, places = flat[:, :-_PLACES], flat[:, -_PLACES:]
+        pca = PCA(self.size, svd_solver="covariance_eigh").fit(appearance)
         directions = np.zeros((flat.shape[1], self.size + _PLACES), "float32")
-        directions[:-_PLACES, : self.size] = found.components_.T / max(
-            np.sqrt(found.explained_variance_.mean()), 1e-6
+        directions[:-_PLACES, : self.size] = pca.components_.T / max(
+            np.sqrt(pca.explained_variance_.mean()), 1e-6
         )
         deviations = np.maximum(places.std(axis=0), 1e-6)
         directions[-_PLACES:, self.size :] = np.diag(1 / deviations)
-        center = np.concatenate([found.mean_, places.mean(axis=0)])
+        center = np.concatenate([pca.mean_, places.mean(axis=0)])
         mixture = GaussianMixture(
             self.components,
             covariance_type="diag",
@@ -139,7 +143,7 @@ class FisherVectors(keras.layers.Layer):
             random_state=seed,
         )
         with warnings.catch_warnings():
-            # Any mixture that covers the descriptors will do; the best one takes hours.
+            # Any mixture that covers the descriptors is good enough; the best one takes hours.
             warnings.simplefilter("ignore", ConvergenceWarning)
             mixture.fit((flat - center) @ directions)
         self.center.assign(center)
@@ -148,7 +152,7 @@ class FisherVectors(keras.layers.Layer):
         self.means.assign(mixture.means_)
         self.variances.assign(mixture.covariances_)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the Fisher vectors."""
         count = ops.shape(inputs)[1]
         x = ops.matmul(ops.cast(inputs, "float32") - self.center, self.directions)
@@ -173,10 +177,10 @@ class FisherVectors(keras.layers.Layer):
         flat = ops.reshape(differences, (-1, 2 * self.components * (self.size + _PLACES)))
         return ops.cast(flat, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the shape of the output."""
         return (input_shape[0], 2 * self.components * (self.size + _PLACES))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {**super().get_config(), "components": self.components, "size": self.size}

@@ -1,10 +1,12 @@
 """The loss of large margin nearest neighbour classification, on batches."""
 
-import numbers
+from typing import Any
 
 import keras
 from keras import ops
 
+from ...checks import positive_integer
+from ...types import Tensor
 from ..triplets.batch_checks import check_one_label_each, check_vectors, flat_labels, integer_labels
 from ..triplets.distances import squared_distances
 
@@ -22,8 +24,8 @@ class LargeMarginLoss(keras.losses.Loss):
 
     with `d` the squared distance of two outputs, `j` over the target neighbours, the `neighbors`
     nearest examples of the same label in the batch, and `l` over all examples of other labels. The
-    targets are chosen by the distances of the outputs; `LargeMarginMetric.fit` has them fixed, as
-    the paper does. An example without a target neighbour or without impostors adds 0.
+    targets are chosen by the distances of the outputs; `LargeMarginMetric.fit` fixes them, as the
+    paper does. An example without a target neighbour, or without impostors, adds 0.
 
     Example:
 
@@ -36,7 +38,7 @@ class LargeMarginLoss(keras.losses.Loss):
     ```
 
     Args:
-        neighbors: int > 0, target neighbours of an example. Defaults to 3.
+        neighbors: int > 0, the number of target neighbours of an example. Defaults to 3.
         push: float in [0, 1], μ. Defaults to 0.5.
         reduction: as for every Keras loss. Defaults to the mean over the batch.
 
@@ -45,32 +47,32 @@ class LargeMarginLoss(keras.losses.Loss):
         y_pred: float outputs (B, D).
 
     Raises:
-        ValueError: `neighbors` is no positive integer or `push` is outside [0, 1]; when called, for
-            labels that are not integers of that shape, for outputs of another number of dimensions,
-            and where there is not one label for each.
+        ValueError: `neighbors` is not a positive integer or `push` is outside [0, 1]; when called,
+            for labels that are not integers of that shape, for outputs of another number of
+            dimensions, and unless there is one label per output.
     """
 
     def __init__(
         self,
-        neighbors=3,
-        push=0.5,
-        reduction="sum_over_batch_size",
-        name="large_margin_loss",
-        dtype=None,
-    ):
+        neighbors: int = 3,
+        push: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "large_margin_loss",
+        dtype: str | None = None,
+    ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        if not isinstance(neighbors, numbers.Integral) or neighbors < 1:
-            raise ValueError(f"Expected a positive integer. Received: neighbors={neighbors!r}")
         if not 0 <= push <= 1:
             raise ValueError(f"Expected a weight in [0, 1]. Received: push={push}")
-        self.neighbors = int(neighbors)
+        self.neighbors = positive_integer("neighbors", neighbors)
         self.push = float(push)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
         """Returns the reduced loss."""
         return super().__call__(integer_labels(y_true), y_pred, sample_weight)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Returns the loss of each example, float32 (B,)."""
         labels = flat_labels(y_true)
         check_vectors(y_pred)
@@ -79,17 +81,19 @@ class LargeMarginLoss(keras.losses.Loss):
         alike = labels[:, None] == labels[None, :]
         count = ops.shape(distances)[0]
         itself = ops.arange(count)[:, None] == ops.arange(count)[None, :]
-        others = ops.where(ops.logical_and(alike, ops.logical_not(itself)), distances, float("inf"))
-        # A batch may have fewer examples than there shall be neighbours.
-        padded = ops.pad(others, ((0, 0), (0, self.neighbors)), constant_values=float("inf"))
+        positives = ops.where(
+            ops.logical_and(alike, ops.logical_not(itself)), distances, float("inf")
+        )
+        # A batch may have fewer examples than `neighbors`.
+        padded = ops.pad(positives, ((0, 0), (0, self.neighbors)), constant_values=float("inf"))
         nearest = -ops.top_k(-padded, self.neighbors)[0]
-        found = nearest < float("inf")
-        targets = ops.where(found, nearest, 0.0)
+        present = nearest < float("inf")
+        targets = ops.where(present, nearest, 0.0)
         hinges = ops.relu(1.0 + targets[:, :, None] - distances[:, None, :])
-        counted = ops.logical_and(found[:, :, None], ops.logical_not(alike)[:, None, :])
+        counted = ops.logical_and(present[:, :, None], ops.logical_not(alike)[:, None, :])
         pushed = ops.sum(ops.where(counted, hinges, 0.0), axis=(1, 2))
         return (1 - self.push) * ops.sum(targets, axis=1) + self.push * pushed
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {**super().get_config(), "neighbors": self.neighbors, "push": self.push}

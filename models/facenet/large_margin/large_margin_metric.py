@@ -1,11 +1,14 @@
 """Large margin nearest neighbour classification: a Mahalanobis metric learned on fixed features."""
 
-import numbers
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
+from ...checks import positive_integer
+from ...types import Identifier, Shape, Tensor
 from .large_margin_objective import large_margin_objective, target_neighbors
 from .positive_semidefinite import factor
 
@@ -19,10 +22,9 @@ class LargeMarginMetric(keras.layers.Layer):
     ```
 
     `M` is positive semi-definite by construction. Weinberger, Blitzer & Saul 2005, "Distance Metric
-    Learning for Large Margin Nearest Neighbor Classification" (LMNN): the method that FaceNet's
-    triplet loss goes back to (section 2), here its baseline. It is learned either on batches,
-    by `Model.fit` with `LargeMarginLoss`, or as in the original on a fixed set of examples, by
-    `fit`.
+    Learning for Large Margin Nearest Neighbor Classification" (LMNN): the method on which FaceNet's
+    triplet loss is based (section 2), here its baseline. It is learned either on batches, by
+    `Model.fit` with `LargeMarginLoss`, or, as in the original, on a fixed set of examples by `fit`.
 
     Example:
 
@@ -35,7 +37,7 @@ class LargeMarginMetric(keras.layers.Layer):
     ```
 
     Args:
-        size: int > 0, numbers in an output, at most the number of features, or `None` for as many.
+        size: int > 0, the dimension of the output, at most the number of features; `None` for all.
         initializer: Keras initializer of `L` (size, features). Defaults to "identity", the
             Euclidean metric (of the first `size` features).
 
@@ -45,18 +47,18 @@ class LargeMarginMetric(keras.layers.Layer):
     Output shape: `(…, size)`.
 
     Raises:
-        ValueError: `size` is no positive integer or above the number of features.
+        ValueError: `size` is not a positive integer, or above the number of features.
     """
 
-    def __init__(self, size=None, initializer="identity", **kwargs):
+    def __init__(
+        self, size: int | None = None, initializer: Identifier = "identity", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        if size is not None and (not isinstance(size, numbers.Integral) or size < 1):
-            raise ValueError(f"Expected a positive integer or None. Received: size={size!r}")
-        self.size = None if size is None else int(size)
+        self.size = None if size is None else positive_integer("size", size)
         self.initializer = keras.initializers.get(initializer)
-        self.transformation = None
+        self.transformation: Any = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates `L`."""
         features = input_shape[-1]
         if features is None or (self.size or 1) > features:
@@ -70,16 +72,23 @@ class LargeMarginMetric(keras.layers.Layer):
             initializer=self.initializer,
         )
 
-    def fit(self, x, y, neighbors=3, push=0.5, iterations=100, tolerance=1e-5):
+    def fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        neighbors: int = 3,
+        push: float = 0.5,
+        iterations: int = 100,
+        tolerance: float = 1e-5,
+    ) -> list[float]:
         """Learns the metric on fixed examples, in float64.
 
-        Minimises the sum over all examples of the objective of `LargeMarginLoss`, with the
-        target neighbours chosen once, by Euclidean distances of `x`. As in the original, steps
-        against the gradient of `M` alternate with the projection on the positive semi-definite
-        matrices, of rank at most `size`; a step that does not lower the objective is halved. With
-        `size=None` the problem is convex, though steps that only descend may end about a percent
-        above the optimum, where hinges meet. Starts from the layer's present weights. A step takes
-        O(N² features) time.
+        Minimises the sum of `LargeMarginLoss` over all examples, with the target neighbours chosen
+        once, by Euclidean distances of `x`. As in the original, steps against the gradient of `M`
+        alternate with the projection to the positive semi-definite matrices of rank at most
+        `size`; a step that does not lower the objective is halved. With `size=None` the problem is
+        convex, but the steps may end about a percent above the optimum, where hinges meet. Starts
+        from the current weights. A step takes O(N² features) time.
 
         Args:
             x: float array (N, features).
@@ -87,21 +96,20 @@ class LargeMarginMetric(keras.layers.Layer):
             neighbors: int > 0, target neighbours. Defaults to 3.
             push: float in [0, 1], μ. Defaults to 0.5.
             iterations: int >= 0, evaluations of the objective after the first. Defaults to 100.
-            tolerance: float, stops where a step lowers the objective by less than this share of it.
+            tolerance: float, stops if a step lowers the objective by less than this share of it.
                 Defaults to 1e-5.
 
         Returns:
-            list of floats, the falling objective: at the start and after each step that was taken.
+            list of floats, the falling objective: at the start and after each accepted step.
 
         Raises:
-            ValueError: for arrays that do not fit or are not finite, and for no two examples of the
-                same label.
+            ValueError: for arrays that do not match or are not finite, and if no two examples have
+                the same label.
         """
         x, y = np.asarray(x, dtype="float64"), np.asarray(y)
         targets = target_neighbors(x, y, neighbors)
         if not self.built:
             self.build(x.shape)
-            self.built = True
         root = ops.convert_to_numpy(self.transformation).astype("float64")
         value, gradient = large_margin_objective(root, x, y, targets, push)
         history = [value]
@@ -122,20 +130,20 @@ class LargeMarginMetric(keras.layers.Layer):
         self.transformation.assign(factor(matrix, rank=self.size))
         return history
 
-    def matrix(self):
+    def matrix(self) -> np.ndarray:
         """Returns `M`, a float array (features, features)."""
         root = ops.convert_to_numpy(self.transformation)
         return root.T @ root
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the mapped features."""
         return ops.matmul(inputs, ops.transpose(self.transformation))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the shape of the mapped features."""
         return (*input_shape[:-1], self.size or input_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {
             **super().get_config(),

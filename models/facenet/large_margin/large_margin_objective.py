@@ -1,11 +1,12 @@
 """The objective of large margin nearest neighbour classification on a fixed set, in NumPy."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 BLOCK_ENTRIES = 2**21
 
 
-def target_neighbors(x, y, neighbors=3):
+def target_neighbors(x: ArrayLike, y: ArrayLike, neighbors: int = 3) -> np.ndarray:
     """Returns each example's nearest examples of its own label, by Euclidean distance.
 
     Args:
@@ -17,7 +18,7 @@ def target_neighbors(x, y, neighbors=3):
         int64 array (N, neighbors), nearest first, -1 where a label has too few examples.
 
     Raises:
-        ValueError: for arrays that do not fit or are not finite, and for no two examples of the
+        ValueError: for arrays that do not match or are not finite, and if no two examples have the
             same label.
     """
     x, y = np.asarray(x, dtype="float64"), np.asarray(y)
@@ -43,7 +44,9 @@ def target_neighbors(x, y, neighbors=3):
     return targets
 
 
-def large_margin_objective(root, x, y, targets, push=0.5):
+def large_margin_objective(
+    root: np.ndarray, x: np.ndarray, y: np.ndarray, targets: np.ndarray, push: float = 0.5
+) -> tuple[float, np.ndarray]:
     """Returns the objective and its gradient.
 
     Weinberger & Saul 2009, equations 11 to 13 and 17, with `j` over the target neighbours of `i`
@@ -54,7 +57,7 @@ def large_margin_objective(root, x, y, targets, push=0.5):
     d_ij = (x_i − x_j)ᵀ M (x_i − x_j)        M = LᵀL
     ```
 
-    All impostors are looked at, some rows of the distances at a time.
+    All impostors count; the distances are computed for some rows at a time.
 
     Args:
         root: float array (size, features), `L`.
@@ -65,7 +68,7 @@ def large_margin_objective(root, x, y, targets, push=0.5):
 
     Returns:
         f, a float, and its gradient with respect to `M`, float64 (features, features), symmetric.
-        That with respect to `L` is `2 L` times it.
+        The gradient with respect to `L` is `2 L` times it.
     """
     x = x - x.mean(axis=0)
     mapped = x @ root.T

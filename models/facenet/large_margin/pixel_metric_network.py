@@ -1,11 +1,20 @@
 """The baselines on pixels: eigenfaces, with or without a learned metric."""
 
+from collections.abc import Sequence
+
 import keras
 
 from .large_margin_metric import LargeMarginMetric
+from .principal_projection import PrincipalProjection
 
 
-def pixel_metric_network(image_shape, projection, metric=True, size=None, name=None):
+def pixel_metric_network(
+    image_shape: Sequence[int],
+    projection: PrincipalProjection,
+    metric: bool = True,
+    size: int | None = None,
+    name: str | None = None,
+) -> keras.Model:
     """Returns a model from images to vectors: principal components, then a metric.
 
     Example:
@@ -21,10 +30,10 @@ def pixel_metric_network(image_shape, projection, metric=True, size=None, name=N
 
     Args:
         image_shape: ints (H, W, C).
-        projection: `PrincipalProjection`, adapted; it is not trained.
-        metric: bool, whether a `LargeMarginMetric` follows. Without it the model has nothing to
-            train: distances are those of eigenfaces. Defaults to True.
-        size: int > 0, numbers in a vector with a metric, or `None` for all components.
+        projection: adapted `PrincipalProjection`; it is not trained.
+        metric: bool, whether a `LargeMarginMetric` follows. Without it the model has no weights to
+            train, and distances are those of eigenfaces. Defaults to True.
+        size: int > 0, the dimension of the metric's output, or `None` for all components.
         name: string, the model's name.
 
     Returns:

@@ -1,18 +1,21 @@
-"""The cone of positive semi-definite matrices, in which a metric's matrix has to stay."""
+"""The cone of positive semi-definite matrices, which contains the matrices of metrics."""
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
+
+from ...types import Tensor
 
 
-def nearest_positive_semidefinite(matrix, rank=None):
-    """Returns the positive semi-definite matrix nearest to one, in the Frobenius norm.
+def nearest_positive_semidefinite(matrix: ArrayLike, rank: int | None = None) -> np.ndarray:
+    """Returns the nearest positive semi-definite matrix in the Frobenius norm.
 
     Its eigenvalues are those of the symmetric part, the negative ones replaced by 0.
 
     Args:
         matrix: float array (D, D).
-        rank: int, how many of the largest eigenvalues may stay, or `None` for all of them.
+        rank: int, the number of largest eigenvalues to keep, or `None` for all.
 
     Returns:
         float64 array (D, D), symmetric.
@@ -36,12 +39,12 @@ def nearest_positive_semidefinite(matrix, rank=None):
     return root.T @ root
 
 
-def factor(matrix, rank=None):
+def factor(matrix: ArrayLike, rank: int | None = None) -> np.ndarray:
     """Returns `L` with `LᵀL` the nearest positive semi-definite matrix.
 
     Args:
         matrix: float array (D, D).
-        rank: int, how many rows `L` has, or `None` for D of them.
+        rank: int, the number of rows of `L`, or `None` for D.
 
     Returns:
         float64 array (rank, D), its rows orthogonal, the longest first.
@@ -54,10 +57,10 @@ def factor(matrix, rank=None):
 
 @keras.saving.register_keras_serializable(package="methodical")
 class PositiveSemidefinite(keras.constraints.Constraint):
-    """Keeps a square weight positive semi-definite: after each step the negative eigenvalues are 0.
+    """Keeps a square weight positive semi-definite: negative eigenvalues become 0 after each step.
 
     For a metric that is learned as its whole matrix `M`; `LargeMarginMetric` learns `L` of
-    `M = LᵀL`, which needs no constraint.
+    `M = LᵀL` and needs no constraint.
 
     ```python
     metric = keras.layers.Dense(3, use_bias=False, kernel_constraint=PositiveSemidefinite())
@@ -67,7 +70,7 @@ class PositiveSemidefinite(keras.constraints.Constraint):
         ValueError: for a weight that is not square.
     """
 
-    def __call__(self, matrix):
+    def __call__(self, matrix: Tensor) -> Tensor:
         """Returns the nearest positive semi-definite matrix, a tensor (D, D)."""
         if len(matrix.shape) != 2 or matrix.shape[0] != matrix.shape[1]:
             raise ValueError(f"Expected a square weight. Received: shape {tuple(matrix.shape)}")

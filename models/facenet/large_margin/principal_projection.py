@@ -1,16 +1,20 @@
 """Principal components as a layer: eigenfaces, and fixed features to learn a metric on."""
 
 import math
-import numbers
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
+
+from ...checks import positive_integer
+from ...types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="methodical")
 class PrincipalProjection(keras.layers.Layer):
-    """Projects examples on their principal components.
+    """Projects examples to their principal components.
 
     ```
     y = (x − m) Pᵀ
@@ -30,35 +34,34 @@ class PrincipalProjection(keras.layers.Layer):
 
     Args:
         components: int > 0, at most the number of examples and of features.
-        whiten: bool, whether every component shall have variance 1. Defaults to False.
+        whiten: bool, whether to scale every component to variance 1. Defaults to False.
 
     Call arguments:
-        inputs: float `(B, …)`, flattened behind the first axis.
+        inputs: float `(B, …)`, flattened after the first axis.
 
     Output shape: `(B, components)`, sorted by falling variance.
 
     Raises:
-        ValueError: `components` is no positive integer or above the number of features, or a size
-            behind the first axis is unknown.
+        ValueError: `components` is not a positive integer, or above the number of features, or a
+            dimension after the first axis is unknown.
     """
 
-    def __init__(self, components, whiten=False, **kwargs):
+    def __init__(self, components: int, whiten: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(components, numbers.Integral) or components < 1:
-            raise ValueError(f"Expected a positive integer. Received: components={components!r}")
-        self.components = int(components)
+        self.components = positive_integer("components", components)
         self.whiten = bool(whiten)
-        self.mean = None
-        self.basis = None
+        self.mean: Any = None
+        self.basis: Any = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates `mean` (features,) and `basis` (components, features)."""
-        if None in input_shape[1:] or math.prod(input_shape[1:]) < self.components:
+        sizes = [size for size in input_shape[1:] if size is not None]
+        features = math.prod(sizes)
+        if len(sizes) < len(input_shape) - 1 or features < self.components:
             raise ValueError(
                 f"Expected inputs of known size, at least {self.components} numbers each. "
                 f"Received: shape {tuple(input_shape)}"
             )
-        features = math.prod(input_shape[1:])
         self.mean = self.add_weight(
             shape=(features,), name="mean", initializer="zeros", trainable=False
         )
@@ -69,10 +72,10 @@ class PrincipalProjection(keras.layers.Layer):
             trainable=False,
         )
 
-    def adapt(self, examples):
-        """Sets mean and basis by examples `(N, …)`, such as floats in [0, 1]; the same each time.
+    def adapt(self, examples: ArrayLike) -> None:
+        """Computes mean and basis from examples `(N, …)`, for example floats in [0, 1].
 
-        The examples are held in memory, twice in float32.
+        The examples are held in memory, twice in float32. The result is deterministic.
 
         Raises:
             ValueError: for fewer examples than components, and for values that are not finite.
@@ -88,26 +91,25 @@ class PrincipalProjection(keras.layers.Layer):
             )
         if not self.built:
             self.build(examples.shape)
-            self.built = True
-        found = PCA(self.components, random_state=0).fit(flat)
-        basis = found.components_
+        pca = PCA(self.components, random_state=0).fit(flat)
+        basis = pca.components_
         if self.whiten:
-            deviations = np.sqrt(found.explained_variance_)
-            # A direction without variance holds rounding errors only, which must not grow.
+            deviations = np.sqrt(pca.explained_variance_)
+            # A direction without variance holds only rounding errors, which must not grow.
             least = 1e-6 * deviations[0] if deviations[0] > 0 else 1.0
             basis = basis / np.maximum(deviations, least)[:, None]
-        self.mean.assign(found.mean_)
+        self.mean.assign(pca.mean_)
         self.basis.assign(basis)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the projections."""
         flat = ops.reshape(inputs, (-1, self.mean.shape[0]))
         return ops.matmul(flat - self.mean, ops.transpose(self.basis))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the shape of the projections."""
         return (input_shape[0], self.components)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {**super().get_config(), "components": self.components, "whiten": self.whiten}

@@ -1,10 +1,11 @@
-"""Clustering of faces: which images are of the same person, without knowing how many there are."""
+"""Clustering of faces: which images show the same person, for an unknown number of persons."""
 
 from __future__ import annotations
 
 import dataclasses
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,10 +13,10 @@ class PairwiseScores:
     """How well clusters agree with identities, counted in pairs of images.
 
     Args:
-        precision: float in [0, 1], share of the pairs put together that are of one identity.
-        recall: float in [0, 1], share of the pairs of one identity that are put together.
+        precision: float in [0, 1], share of the pairs in one cluster that are of one identity.
+        recall: float in [0, 1], share of the pairs of one identity that are in one cluster.
         f: float in [0, 1], the harmonic mean of both.
-        clusters: int, how many clusters there are.
+        clusters: int, the number of clusters.
     """
 
     precision: float
@@ -24,10 +25,10 @@ class PairwiseScores:
     clusters: int
 
 
-def cluster(embeddings, threshold, linkage="average"):
+def cluster(embeddings: ArrayLike, threshold: float, linkage: str = "average") -> np.ndarray:
     """Returns the cluster of each image, found by agglomerative clustering.
 
-    Section 5.8 clusters a person's photographs so. The two nearest clusters are joined as long as
+    Section 5.8 clusters photographs in this way. The two nearest clusters are joined as long as
     the squared distance between them is at most the threshold: the mean over their pairs of images
     for average linkage, the greatest for complete linkage. Time and memory grow with the
     square of N: 10,000 images take 400 MB.
@@ -41,7 +42,7 @@ def cluster(embeddings, threshold, linkage="average"):
         int64 array (N,), numbered from 0 in the order in which clusters first appear.
 
     Raises:
-        ValueError: for another linkage, a negative threshold, and embeddings that are no finite
+        ValueError: for another linkage, a negative threshold, and embeddings that are not a finite
             array (N, D).
 
     Example:
@@ -67,14 +68,14 @@ def cluster(embeddings, threshold, linkage="average"):
         n_clusters=None,
         metric="sqeuclidean",
         linkage=linkage,
-        # The library joins below its threshold; a pair is accepted at ours.
+        # scikit-learn joins below its threshold, we join at the threshold too.
         distance_threshold=np.nextafter(threshold, np.inf),
     ).fit_predict(embeddings)
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse]
 
 
-def pairwise_scores(labels, identities):
+def pairwise_scores(labels: ArrayLike, identities: ArrayLike) -> PairwiseScores:
     """Returns precision, recall and F over pairs of images, from the contingency table.
 
     Args:
@@ -82,11 +83,11 @@ def pairwise_scores(labels, identities):
         identities: array (N,), its identity: ints, strings or bytes.
 
     Returns:
-        `PairwiseScores`. Where no pair is put together no pair is wrong: precision is 1; where no
-        identity has two images recall is 1.
+        `PairwiseScores`. Precision is 1 if no cluster has two images, recall is 1 if no identity
+        has two.
 
     Raises:
-        ValueError: for shapes that do not fit.
+        ValueError: for shapes that do not match.
 
     Example:
 
@@ -112,6 +113,6 @@ def pairwise_scores(labels, identities):
 
 
 def _pairs(counts):
-    """Returns how many pairs there are within groups of these sizes."""
+    """Returns the number of pairs within groups of these sizes."""
     counts = counts.astype("int64")
     return int((counts * (counts - 1) // 2).sum())

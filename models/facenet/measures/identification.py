@@ -1,10 +1,13 @@
-"""Recognition: who is it? The nearest images of a gallery, and how often one of them is right."""
+"""Recognition: who is it? How often the nearest images of a gallery are of the same person."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 BLOCK_ENTRIES = 2**22
 
@@ -15,12 +18,12 @@ class Identification:
 
     Args:
         ranks: tuple of R ints.
-        accuracies: float64 (R,), share of the probes with a match whose match is among so many
-            nearest images.
-        hits: bool (N, R), the same for each probe; False for a probe without a match.
+        accuracies: float64 (R,), for each rank r the share of the probes with a match that have a
+            match among their r nearest images.
+        hits: bool (N, R), the same per probe; False for a probe without a match.
         has_match: bool (N,), whether the gallery holds another image of the probe's identity.
-        positions: int64 (N,), the place of the nearest image of the probe's identity, from 1; 0
-            for a probe without a match.
+        positions: int64 (N,), the rank of the nearest image of the probe's identity, from 1; 0 for
+            a probe without a match.
         nearest: int64 (N,), index of the nearest gallery image, of whichever identity.
     """
 
@@ -33,7 +36,11 @@ class Identification:
 
 
 def rank_accuracies(
-    embeddings, identities, ranks=(1, 5), gallery=None, gallery_identities=None
+    embeddings: ArrayLike,
+    identities: ArrayLike,
+    ranks: Sequence[int] = (1, 5),
+    gallery: ArrayLike | None = None,
+    gallery_identities: ArrayLike | None = None,
 ) -> Identification:
     """Returns how often an image of the probe's identity is among its nearest images.
 
@@ -50,7 +57,7 @@ def rank_accuracies(
         gallery_identities: array (G,); given if and only if `gallery` is.
 
     Raises:
-        ValueError: for shapes that do not fit, values that are not finite, ranks below 1, and where
+        ValueError: for shapes that do not match, values that are not finite, ranks below 1, and if
             no probe has a match.
 
     Example:
@@ -69,27 +76,27 @@ def rank_accuracies(
         )
     leave_one_out = gallery is None
     if leave_one_out:
-        gallery, gallery_identities = probes, identities
+        images, image_identities = probes, identities
     else:
-        gallery, gallery_identities = _checked(gallery, gallery_identities, "gallery")
-        if gallery.shape[1] != probes.shape[1]:
+        images, image_identities = _checked(gallery, gallery_identities, "gallery")
+        if images.shape[1] != probes.shape[1]:
             raise ValueError(
                 f"Expected a gallery of embeddings of size {probes.shape[1]}. "
-                f"Received: size {gallery.shape[1]}"
+                f"Received: size {images.shape[1]}"
             )
-    _, codes = np.unique(np.concatenate([identities, gallery_identities]), return_inverse=True)
+    _, codes = np.unique(np.concatenate([identities, image_identities]), return_inverse=True)
     codes, gallery_codes = codes[: len(probes)], codes[len(probes) :]
     # Around the gallery's mean the squared norms cancel less.
-    center = gallery.mean(axis=0)
-    probes, gallery = probes - center, gallery - center
-    norms = np.square(gallery).sum(axis=1)
+    center = images.mean(axis=0)
+    probes, images = probes - center, images - center
+    norms = np.square(images).sum(axis=1)
     positions = np.zeros(len(probes), dtype="int64")
     nearest = np.zeros(len(probes), dtype="int64")
-    step = max(1, BLOCK_ENTRIES // len(gallery))
+    step = max(1, BLOCK_ENTRIES // len(images))
     for start in range(0, len(probes), step):
         block = slice(start, min(start + step, len(probes)))
-        # Without the probe's own norm, which changes no order.
-        distances = norms - 2 * probes[block] @ gallery.T
+        # Without the probe's own norm, which does not change the order.
+        distances = norms - 2 * probes[block] @ images.T
         same = codes[block, None] == gallery_codes
         if leave_one_out:
             own = np.arange(block.start, block.stop)
@@ -103,13 +110,13 @@ def rank_accuracies(
     if not has_match.any():
         raise ValueError(
             "Expected at least one probe with another image of its identity. "
-            f"Received: {len(probes)} probes, {len(gallery)} gallery images, no two alike"
+            f"Received: {len(probes)} probes, {len(images)} gallery images, no two alike"
         )
     hits = has_match[:, None] & (positions[:, None] <= np.asarray(ranks))
     return Identification(ranks, hits[has_match].mean(axis=0), hits, has_match, positions, nearest)
 
 
-def _checked(embeddings, identities, name):
+def _checked(embeddings: Any, identities: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns float64 embeddings (N, D) and identities (N,)."""
     embeddings, identities = np.asarray(embeddings, dtype="float64"), np.asarray(identities)
     if embeddings.ndim != 2 or not len(embeddings) or identities.shape != embeddings.shape[:1]:

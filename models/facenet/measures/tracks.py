@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 FRAMES = 100
 
 
-def track_distance(first, second, frames=FRAMES):
+def track_distance(first: ArrayLike, second: ArrayLike, frames: int | None = FRAMES) -> float:
     """Returns the mean squared distance over all pairs of frames of two tracks, a float.
 
     Section 5.7: the similarity of two videos is the average over all pairs of the first hundred
@@ -22,7 +25,7 @@ def track_distance(first, second, frames=FRAMES):
     Args:
         first: float array (n, D), embeddings of the first track's frames in their order.
         second: float array (m, D).
-        frames: int > 0, how many of each track's first frames count, or `None` for all of them.
+        frames: int > 0, the number of first frames used of each track, or `None` for all.
             Defaults to 100; the paper tries 1,000 too.
 
     Raises:
@@ -36,7 +39,9 @@ def track_distance(first, second, frames=FRAMES):
     return float(track_distances([first, second], [[0, 1]], frames)[0])
 
 
-def track_distances(tracks, pairs, frames=FRAMES):
+def track_distances(
+    tracks: Iterable[ArrayLike], pairs: ArrayLike, frames: int | None = FRAMES
+) -> np.ndarray:
     """Returns `track_distance` of each pair of tracks, each track read once.
 
     Args:
@@ -48,13 +53,14 @@ def track_distances(tracks, pairs, frames=FRAMES):
         float64 array (N,).
 
     Raises:
-        ValueError: as `track_distance`; for pairs of another shape or of tracks that there are not.
+        ValueError: as `track_distance`; for pairs of another shape or of tracks that do not exist.
     """
     if frames is not None and frames < 1:
         raise ValueError(
             f"Expected a positive number of frames, or None. Received: frames={frames}"
         )
-    means, spreads = [], []
+    means: list[np.ndarray] = []
+    spreads: list[float] = []
     for number, track in enumerate(tracks):
         track = np.asarray(track, dtype="float64")[:frames]
         if track.ndim != 2 or not len(track) or (means and track.shape[1] != means[0].size):
@@ -71,12 +77,11 @@ def track_distances(tracks, pairs, frames=FRAMES):
         return np.zeros(0)
     if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.min() < 0 or pairs.max() >= len(means):
         raise ValueError(
-            f"Expected pairs of numbers of the {len(means)} tracks, (N, 2). "
+            f"Expected pairs (N, 2) of indices of the {len(means)} tracks. "
             f"Received: shape {pairs.shape}, from {pairs.min()} to {pairs.max()}"
         )
-    means, spreads = np.stack(means), np.asarray(spreads)
     first, second = pairs.T
-    distances = spreads[first] + spreads[second]
-    for index, (one, other) in enumerate(pairs):
-        distances[index] += np.square(means[one] - means[other]).sum()
+    distances = np.take(spreads, first) + np.take(spreads, second)
+    for index, (i, j) in enumerate(pairs):
+        distances[index] += np.square(means[i] - means[j]).sum()
     return distances

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 MOST_FOLDS = 10
 CONFIDENCE = 0.95
@@ -13,7 +15,7 @@ CONFIDENCE = 0.95
 
 @dataclasses.dataclass(frozen=True)
 class ReceiverOperatingCharacteristic:
-    """What is accepted at each threshold, from nothing to everything, thresholds ascending.
+    """The rates of accepted pairs at each threshold, ascending, from none to all pairs.
 
     Args:
         false_accept_rates: float64 (T,), share of the different pairs at or below the threshold.
@@ -37,7 +39,7 @@ class Verification:
         folds: int64 (F,), the folds' numbers, ascending: the order of the next two.
         fold_accuracies: float64 (F,).
         fold_thresholds: float64 (F,), each chosen on the other folds.
-        correct: bool (N,), whether the pair is told rightly by its fold's threshold.
+        correct: bool (N,), whether its fold's threshold classifies the pair correctly.
         threshold: float, the best on all pairs.
         roc: `ReceiverOperatingCharacteristic`.
         equal_error_rate: float, where the false accept and the false reject rate meet.
@@ -66,14 +68,14 @@ class ValAtFar:
 
     Args:
         val: float in [0, 1], share of the same pairs that are accepted.
-        far: float, the false accept rate that was asked for.
+        far: float, the requested false accept rate.
         threshold: float.
         low: float, lower end of the exact 95 % interval of `val`.
         high: float, its upper end.
         attained_far: float, the false accept rate at the threshold, at most `far`.
         same_pairs: int, pairs of the same person: the denominator of `val`.
         different_pairs: int, pairs of different persons: that of `attained_far`.
-        warning: str, why the rate asked for cannot be told from 0, or "".
+        warning: str, why the requested rate cannot be distinguished from 0, or "".
     """
 
     val: float
@@ -87,7 +89,7 @@ class ValAtFar:
     warning: str
 
 
-def verify(distances, same, folds=None):
+def verify(distances: ArrayLike, same: ArrayLike, folds: ArrayLike | None = None) -> Verification:
     """Returns the measures of verification, deterministic and in float64.
 
     A pair is accepted as the same person if its distance is at most the threshold. Each fold's
@@ -98,19 +100,19 @@ def verify(distances, same, folds=None):
         distances: float array (N,), squared distances of the pairs; any measure that grows with the
             distance does. Give similarities their negative.
         same: bool array (N,), whether the pair is of the same person.
-        folds: int array (N,), the fold of each pair, or `None` for at most ten folds that get the
-            same pairs and the different pairs in turn, in their order.
+        folds: int array (N,), the fold of each pair, or `None` for at most ten folds to which the
+            same pairs and the different pairs are assigned in turn.
 
     Returns:
         `Verification`.
 
     Raises:
-        ValueError: for distances that are not finite, for pairs of one kind only, and where the
-            folds other than one hold pairs of one kind only.
+        ValueError: for distances that are not finite, for pairs of one kind only, and if all pairs
+            outside of a fold are of one kind.
 
     Warns:
-        UserWarning: where the area under the curve is below 0.5, so that same pairs are farther
-            than different ones, as similarities in place of distances would be.
+        UserWarning: if the area under the curve is below 0.5: same pairs are farther than different
+            ones, as with similarities in place of distances.
 
     Example:
 
@@ -126,14 +128,14 @@ def verify(distances, same, folds=None):
     thresholds, accuracies = np.empty(names.size), np.empty(names.size)
     correct = np.empty(distances.size, dtype=bool)
     for index, name in enumerate(names):
-        others = sorted_folds != name
-        if len(set(sorted_same[others].tolist())) < 2:
+        outside = sorted_folds != name
+        if len(set(sorted_same[outside].tolist())) < 2:
             raise ValueError(
                 "Expected same and different pairs in the folds that choose a fold's threshold. "
-                f"Received: {int(sorted_same[others].sum())} same and "
-                f"{int((~sorted_same[others]).sum())} different pairs outside fold {name}"
+                f"Received: {int(sorted_same[outside].sum())} same and "
+                f"{int((~sorted_same[outside]).sum())} different pairs outside fold {name}"
             )
-        thresholds[index] = _best_threshold(sorted_distances[others], sorted_same[others])
+        thresholds[index] = _best_threshold(sorted_distances[outside], sorted_same[outside])
         inside = folds == name
         correct[inside] = (distances[inside] <= thresholds[index]) == same[inside]
         accuracies[index] = correct[inside].mean()
@@ -166,11 +168,11 @@ def verify(distances, same, folds=None):
     )
 
 
-def best_threshold(distances, same):
-    """Returns the threshold, a float, at which the fewest pairs are told wrongly.
+def best_threshold(distances: ArrayLike, same: ArrayLike) -> float:
+    """Returns the threshold, a float, that misclassifies the fewest pairs.
 
-    It is the middle of the gap between two neighbouring distances; of equally good gaps the widest,
-    then the lowest.
+    It is the middle of the gap between two neighbouring distances; of equally good gaps it is the
+    widest, then the lowest.
 
     Args:
         distances: float array (N,).
@@ -184,7 +186,7 @@ def best_threshold(distances, same):
     return _best_threshold(distances[order], same[order])
 
 
-def val_at_far(distances, same, far=1e-3):
+def val_at_far(distances: ArrayLike, same: ArrayLike, far: float = 1e-3) -> ValAtFar:
     """Returns the validation rate at a false accept rate.
 
     Section 4, equations 5 and 6: with `TA(d)` the same and `FA(d)` the different pairs whose
@@ -195,9 +197,9 @@ def val_at_far(distances, same, far=1e-3):
     ```
 
     The threshold is the largest one with `FAR(d) <= far`: it lies in the middle between the last
-    pair accepted and the first different pair that would be too many. The interval is the exact
-    binomial one (Clopper and Pearson) of the same pairs accepted; it takes the pairs as independent
-    and the threshold as given. The paper's ± is the standard error of the mean of ten splits.
+    accepted pair and the first different pair that must be rejected. The interval is the exact
+    binomial one (Clopper and Pearson) of the accepted same pairs, for independent pairs and a given
+    threshold. The paper's ± is the standard error of the mean of ten splits.
 
     Args:
         distances: float array (N,).
@@ -205,7 +207,7 @@ def val_at_far(distances, same, far=1e-3):
         far: float in [0, 1]. Defaults to 1e-3, the paper's.
 
     Returns:
-        `ValAtFar`; its `warning` is not empty where there are fewer than `1 / far` different pairs.
+        `ValAtFar`; its `warning` is not empty if there are fewer than `1 / far` different pairs.
 
     Raises:
         ValueError: for a rate outside [0, 1], for distances that are not finite and for pairs of
@@ -245,11 +247,11 @@ def val_at_far(distances, same, far=1e-3):
     )
 
 
-def folds_in_turn(same):
-    """Returns a fold for each pair: at most ten that get the pairs of each kind in turn.
+def folds_in_turn(same: ArrayLike) -> np.ndarray:
+    """Returns a fold per pair: at most ten folds, to which the pairs of each kind go in turn.
 
-    There are as many as pairs of the rarer kind, so that each fold has both; of fewer than two such
-    pairs all are in one fold, which `verify` refuses.
+    There are at most as many folds as pairs of the rarer kind, so that each fold has both kinds. If
+    there are fewer than two such pairs, all pairs are in one fold, which `verify` rejects.
 
     Args:
         same: bool array (N,).
@@ -271,25 +273,25 @@ def folds_in_turn(same):
     return folds
 
 
-def _checked_pairs(distances, same):
+def _checked_pairs(distances: Any, same: Any) -> tuple[np.ndarray, np.ndarray]:
     """Returns float64 distances and bools, both (N,), of pairs of both kinds."""
-    distances, given = np.asarray(distances, dtype="float64"), np.asarray(same)
-    if distances.ndim != 1 or given.shape != distances.shape:
+    distances, flags = np.asarray(distances, dtype="float64"), np.asarray(same)
+    if distances.ndim != 1 or flags.shape != distances.shape:
         raise ValueError(
-            "Expected a distance and whether it is the same person for each pair, both (N,). "
-            f"Received: shapes {distances.shape} and {given.shape}"
+            "Expected one distance and one `same` per pair, both (N,). "
+            f"Received: shapes {distances.shape} and {flags.shape}"
         )
-    wrong = np.flatnonzero(~np.isfinite(distances))
-    if wrong.size:
+    invalid = np.flatnonzero(~np.isfinite(distances))
+    if invalid.size:
         raise ValueError(
             "Expected finite distances. "
-            f"Received: {distances[wrong[0]]} for pair {wrong[0]}, {wrong.size} in all"
+            f"Received: {distances[invalid[0]]} for pair {invalid[0]}, {invalid.size} in all"
         )
-    same = given.astype(bool)
-    if not np.array_equal(same, given):
+    same = flags.astype(bool)
+    if not np.array_equal(same, flags):
         raise ValueError(
             "Expected True or False (1 or 0) for each pair. "
-            f"Received: same={given[same != given][0]}"
+            f"Received: same={flags[same != flags][0]}"
         )
     if same.all() or not same.any():
         raise ValueError(
@@ -299,23 +301,23 @@ def _checked_pairs(distances, same):
     return distances, same
 
 
-def _checked_folds(folds, distances):
+def _checked_folds(folds: Any, distances: np.ndarray) -> np.ndarray:
     """Returns int folds (N,)."""
     folds = np.asarray(folds)
     if folds.shape != distances.shape or not np.issubdtype(folds.dtype, np.integer):
         raise ValueError(
-            f"Expected the int fold of each of {distances.size} pairs. "
+            f"Expected one int fold per pair, for {distances.size} pairs. "
             f"Received: shape {folds.shape} of {folds.dtype}"
         )
     if np.unique(folds).size < 2:
         raise ValueError(
-            "Expected at least two folds, so that others choose a fold's threshold. "
+            "Expected at least two folds, since a fold's threshold is chosen on the other folds. "
             f"Received: fold {folds[0]} alone"
         )
     return folds.astype("int64")
 
 
-def _turns(same):
+def _turns(same: np.ndarray) -> np.ndarray:
     """Returns at least two folds (N,)."""
     numbers = int(same.sum()), int((~same).sum())
     if min(numbers) < 2:
@@ -327,7 +329,7 @@ def _turns(same):
 
 
 def _middle(low, high):
-    """Returns a number in [low, high), the middle unless there is none or a side is open."""
+    """Returns the middle of [low, high), or a bound if there is none or a side is infinite."""
     if np.isinf(high):
         return low
     if np.isinf(low):
@@ -337,7 +339,7 @@ def _middle(low, high):
 
 
 def _best_threshold(distances, same):
-    """As `best_threshold`, of distances that ascend."""
+    """As `best_threshold`, for ascending distances."""
     last = np.flatnonzero(np.append(distances[1:] > distances[:-1], True))
     right = np.cumsum(np.where(same, 1, -1))[last]
     edges = distances[last]

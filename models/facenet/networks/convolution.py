@@ -5,11 +5,11 @@ import keras
 _LEAST_MAPS = 4
 
 
-def scaled(maps, width):
+def scaled(maps: int, width: float) -> int:
     """Returns the number of feature maps at a width; a branch keeps its first four.
 
-    With fewer, a rectified branch is easily zero everywhere and for ever. None of the paper's has
-    fewer; and 0 maps, a branch that is not there, stay 0.
+    With fewer maps a rectified branch easily becomes zero everywhere and stays so; none of the
+    paper's branches has fewer. 0 maps, a missing branch, remain 0.
 
     Raises:
         ValueError: `width` is not positive.
@@ -19,7 +19,15 @@ def scaled(maps, width):
     return max(min(maps, _LEAST_MAPS), round(maps * width))
 
 
-def convolution(x, maps, size, name, strides=1, batch_norm=False, gain=1.0):
+def convolution(
+    x: keras.KerasTensor,
+    maps: int,
+    size: int,
+    name: str,
+    strides: int = 1,
+    batch_norm: bool = False,
+    gain: float = 1.0,
+) -> keras.KerasTensor:
     """Returns `relu(x * W + b)`, or `relu(BN(x * W))`, with zeros around the image.
 
     The layers are named `name`, `name_norm` and `name_relu`.
@@ -31,8 +39,8 @@ def convolution(x, maps, size, name, strides=1, batch_norm=False, gain=1.0):
         name: string, the convolution's name.
         strides: int, the step of the kernel in both directions.
         batch_norm: bool, whether the convolution is batch-normalized and has no bias.
-        gain: float, by how much the mean square of `x` exceeds that of what made it, which the
-            initial kernel takes back.
+        gain: float, the factor by which `x` has a larger mean square than the activations before
+            it; the initial kernel compensates for it.
     """
     x = keras.layers.Conv2D(
         maps,
@@ -47,7 +55,7 @@ def convolution(x, maps, size, name, strides=1, batch_norm=False, gain=1.0):
     return rectified(x, name, batch_norm)
 
 
-def rectified(x, name, batch_norm):
+def rectified(x: keras.KerasTensor, name: str, batch_norm: bool) -> keras.KerasTensor:
     """Returns `relu(x)`, or `relu(BN(x))`, the layers named after the layer `name` before them."""
     if batch_norm:
         x = keras.layers.BatchNormalization(name=f"{name}_norm")(x)

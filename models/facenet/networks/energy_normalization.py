@@ -1,16 +1,20 @@
 """Division of feature maps by their energy around each position."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from ...types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="methodical")
 class EnergyNormalization(keras.layers.Layer):
     """Divides each position's features by the root mean square of its neighbourhood.
 
-    `y_c(u) = x_c(u) / √(mean over channels and window of x² + ε)`, which takes out how strong the
-    light on this part of the picture is, as Dalal & Triggs (2005, section 6.4) do with histograms
-    of gradients. What lies outside the image is left out of the mean.
+    `y_c(u) = x_c(u) / √(mean over channels and window of x² + ε)`, which removes the local
+    strength of the light, as Dalal & Triggs (2005, section 6.4) do with histograms of gradients.
+    Positions outside of the image are excluded from the mean.
 
     Example:
 
@@ -30,7 +34,7 @@ class EnergyNormalization(keras.layers.Layer):
         ValueError: an argument is out of its range.
     """
 
-    def __init__(self, window=3, epsilon=1e-4, **kwargs):
+    def __init__(self, window: int = 3, epsilon: float = 1e-4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if window < 1 or window % 2 == 0:
             raise ValueError(f"`window` must be odd and at least 1. Received: window={window}")
@@ -40,7 +44,7 @@ class EnergyNormalization(keras.layers.Layer):
         self.epsilon = epsilon
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the quotients, in the input's dtype; squares are averaged in float32."""
         x = ops.cast(inputs, "float32")
         energy = ops.mean(ops.square(x), axis=-1, keepdims=True)
@@ -50,10 +54,10 @@ class EnergyNormalization(keras.layers.Layer):
             )
         return ops.cast(x * ops.rsqrt(energy + self.epsilon), inputs.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the shape of the output."""
         return tuple(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {**super().get_config(), "window": self.window, "epsilon": self.epsilon}

@@ -11,7 +11,7 @@ _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 _SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 _DENSE = (keras.layers.Dense, Maxout, UnitEmbedding)
-# These may have weights with two dimensions or more, but take no sums of products.
+# These may have weights of two or more dimensions, but compute no sums of products.
 _WITHOUT_PRODUCTS = (
     keras.layers.Embedding,
     keras.layers.LayerNormalization,
@@ -20,14 +20,14 @@ _WITHOUT_PRODUCTS = (
 )
 
 
-def multiply_adds(model, bias=True):
+def multiply_adds(model: keras.Model, bias: bool = True) -> dict[str, int]:
     """Counts the multiply-adds that each layer takes for one example.
 
     A convolution takes as many as its kernel and bias have elements at each position of its output,
     a fully connected layer as many as its kernel and bias have. This is what FaceNet calls FLOPS
     (Schroff et al. 2015, arXiv 1503.03832, Tables 1 and 2, which count the bias); others count
     twice as many, a multiplication and an addition each. Pooling, normalization, nonlinearities,
-    products of activations with one another and filters that are no weights (`GaborMagnitudes`)
+    products of activations with one another and filters that are not weights (`GaborMagnitudes`)
     count nothing.
 
     Example:
@@ -39,26 +39,26 @@ def multiply_adds(model, bias=True):
 
     Args:
         model: a Functional or built Sequential `keras.Model` whose input has a fixed size. Known
-            layers: Conv, DepthwiseConv, SeparableConv, Dense, Maxout and UnitEmbedding; models
-            inside it count by their own layers.
+            layers: Conv, DepthwiseConv, SeparableConv, Dense, Maxout, UnitEmbedding, and nested
+            models of these.
         bias: bool, whether adding a bias counts.
 
     Returns:
-        A dict of int by the layer's name, in the order of computation, of the layers that take any;
-        layers of a model inside by `"model/layer"`. A layer that is called twice counts twice.
+        A dict from the layer's name to an int above 0, in the order of computation; layers of a
+        nested model are named `"model/layer"`. A layer that is called twice counts twice.
 
     Raises:
-        ValueError: the model is no graph of layers, a layer with a kernel is not one of those
-            known, or the size of a convolution's output is not known.
+        ValueError: the model is not a graph of layers, a layer with a kernel is none of the known
+            ones, or the size of a convolution's output is unknown.
     """
-    counts = {}
+    counts: dict[str, int] = {}
     for layer, output in _calls(model):
         if isinstance(layer, keras.Model):
             inside = multiply_adds(layer, bias)
-            found = {f"{layer.name}/{name}": count for name, count in inside.items()}
+            added = {f"{layer.name}/{name}": count for name, count in inside.items()}
         else:
-            found = {layer.name: _of_layer(layer, output, bias)}
-        for name, count in found.items():
+            added = {layer.name: _of_layer(layer, output, bias)}
+        for name, count in added.items():
             if count:
                 counts[name] = counts.get(name, 0) + count
     return counts

@@ -1,23 +1,27 @@
-"""Magnitudes of Gabor wavelets: edges by orientation, whatever their place and sign."""
+"""Magnitudes of Gabor wavelets: edges by orientation, whatever their exact place and sign."""
+
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+
+from ...types import Shape, Tensor
 
 _FLOOR = 1e-2
 
 
 @keras.saving.register_keras_serializable(package="methodical")
 class GaborMagnitudes(keras.layers.Layer):
-    """Filters an image with fixed Gabor wavelets and returns the magnitudes of the answers.
+    """Filters an image with fixed Gabor wavelets and returns the magnitudes of the responses.
 
     `y_k = √(|x * g_k|² + ε²)` with `g_k(u) = w(u) (e^(i 2π n_k·u / λ) − m)`, Gauss window
     `w = e^(−|u|² / 2σ²)`, `σ = λ / 2`, direction `n_k = (cos πk/K, sin πk/K)` and ε = 0.01. The
     real and the imaginary part each have mean 0 (this is what m does) and norm 1: a constant image
-    gives ε. Nothing is trained. A network for which there are only thousands of images need not
-    learn its first layer, which such filters resemble anyway; this is the first order of the
-    scattering transform (Bruna & Mallat 2013, arXiv 1203.1513, section 2). Several channels are
-    averaged first; outside the image there is its reflection.
+    gives ε. Nothing is trained: learned first layers resemble these filters, which saves learning
+    them where there are only thousands of images. This is the first order of the scattering
+    transform (Bruna & Mallat 2013, arXiv 1203.1513, section 2). Channels are averaged first, and
+    the image is padded by reflection.
 
     Example:
 
@@ -40,7 +44,14 @@ class GaborMagnitudes(keras.layers.Layer):
         ValueError: an argument is out of its range.
     """
 
-    def __init__(self, orientations=8, wavelength=4.0, size=7, strides=1, **kwargs):
+    def __init__(
+        self,
+        orientations: int = 8,
+        wavelength: float = 4.0,
+        size: int = 7,
+        strides: int = 1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if orientations < 1 or strides < 1:
             raise ValueError(
@@ -60,33 +71,33 @@ class GaborMagnitudes(keras.layers.Layer):
         self.strides = strides
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
-    def build(self, input_shape):
-        """Computes the filters; they are constants and not weights."""
+    def build(self, input_shape: Shape) -> None:
+        """Computes the filters, which are constants and not weights."""
         self._filters = _wavelets(self.orientations, self.wavelength, self.size)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the magnitudes."""
         grey = ops.mean(inputs, axis=-1, keepdims=True)
         # Zeros around the image would make its border an edge, the stronger the brighter it is.
         around = (self.size // 2, self.size // 2)
         grey = ops.pad(grey, [(0, 0), around, around, (0, 0)], mode="reflect")
-        answers = ops.conv(
+        responses = ops.conv(
             grey,
             ops.cast(self._filters, grey.dtype),
             strides=self.strides,
             padding="valid",
             data_format="channels_last",
         )
-        real, imaginary = ops.split(answers, 2, axis=-1)
+        real, imaginary = ops.split(responses, 2, axis=-1)
         return ops.sqrt(ops.square(real) + ops.square(imaginary) + _FLOOR**2)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the shape of the output."""
         batch, *sides, _ = input_shape
         sides = [None if side is None else -(-side // self.strides) for side in sides]
         return (batch, *sides, self.orientations)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {
             **super().get_config(),

@@ -3,12 +3,15 @@
 import keras
 
 from .convolution import convolution, scaled
+from .inception_tables import InceptionModule
 from .l2_pooling import L2Pooling2D
 
 _WINDOW = 3
 
 
-def inception_block(x, module, width=1.0, batch_norm=False):
+def inception_block(
+    x: keras.KerasTensor, module: InceptionModule, width: float = 1.0, batch_norm: bool = False
+) -> keras.KerasTensor:
     """Returns the joined maps of a module's branches on a tensor.
 
     The branches are a 1×1 convolution, a 3×3 and a 5×5 one, each after a 1×1 one that reduces the
@@ -21,7 +24,8 @@ def inception_block(x, module, width=1.0, batch_norm=False):
 
     ```python
     image = keras.Input((28, 28, 192))
-    maps = inception_block(image, NN2_MODULES[0])  # shape (None, 28, 28, 256)
+    module = InceptionModule("3a", 64, 96, 128, 16, 32, "max", 32)
+    maps = inception_block(image, module)  # shape (None, 28, 28, 256)
     ```
 
     Args:

@@ -3,13 +3,20 @@
 import keras
 
 from ...layers.local_response_normalization import LocalResponseNormalization
+from ...types import Shape
 from .convolution import convolution, rectified, scaled
 from .inception_block import inception_block
 from .inception_tables import NN2_MODULES, NN4_MODULES, NNS1_MODULES, NNS2_MODULES
 from .unit_embedding import UnitEmbedding
 
 
-def nn2(input_shape=(224, 224, 3), embedding_size=128, width=1.0, batch_norm=False, name="nn2"):
+def nn2(
+    input_shape: Shape = (224, 224, 3),
+    embedding_size: int = 128,
+    width: float = 1.0,
+    batch_norm: bool = False,
+    name: str = "nn2",
+) -> keras.Model:
     """Builds NN2, the largest Inception network of FaceNet (Schroff et al. 2015, Table 2).
 
     A 7×7 convolution, a 1×1 and a 3×3 one, ten Inception modules, six of them with L2 pooling,
@@ -17,8 +24,8 @@ def nn2(input_shape=(224, 224, 3), embedding_size=128, width=1.0, batch_norm=Fal
     (published: 7.5 M) and 1.60 billion multiply-adds (1.6 B). Each row's parameters and
     multiply-adds are the table's; of 4a it prints 545 K parameters where the row has 545,536.
 
-    The paper has "norm" and no details: ours is `LocalResponseNormalization` with its defaults.
-    Images are centred to [-1, 1] first. Convolutions are named `conv1`, `2_3x3_reduce`, `2_3x3`,
+    The paper gives no details of "norm": here it is `LocalResponseNormalization` with its defaults.
+    Images are first centred to [-1, 1]. Convolutions are named `conv1`, `2_3x3_reduce`, `2_3x3`,
     `3a_1x1`, … (see `inception_block`), the last layer `embedding`.
 
     Example:
@@ -49,7 +56,13 @@ def nn2(input_shape=(224, 224, 3), embedding_size=128, width=1.0, batch_norm=Fal
     )
 
 
-def nn3(input_shape=(160, 160, 3), embedding_size=128, width=1.0, batch_norm=False, name="nn3"):
+def nn3(
+    input_shape: Shape = (160, 160, 3),
+    embedding_size: int = 128,
+    width: float = 1.0,
+    batch_norm: bool = False,
+    name: str = "nn3",
+) -> keras.Model:
     """Builds NN3: NN2 on images of 160×160, with 0.82 billion multiply-adds.
 
     See `nn2` for the arguments, the result and the errors. Section 3.3 of the paper: "identical in
@@ -58,12 +71,18 @@ def nn3(input_shape=(160, 160, 3), embedding_size=128, width=1.0, batch_norm=Fal
     return nn2(input_shape, embedding_size, width, batch_norm, name)
 
 
-def nn4(input_shape=(96, 96, 3), embedding_size=128, width=1.0, batch_norm=False, name="nn4"):
+def nn4(
+    input_shape: Shape = (96, 96, 3),
+    embedding_size: int = 128,
+    width: float = 1.0,
+    batch_norm: bool = False,
+    name: str = "nn4",
+) -> keras.Model:
     """Builds NN4: NN2 on images of 96×96, with no 5×5 convolutions in 4e, 5a and 5b.
 
     Published are the input's size, 285 M multiply-adds and "does not use 5x5 convolutions in the
     higher layers" (section 3.3); that these are the modules from 4e on is our reading. It is the
-    only such cut with 285 M (from 5a on: 289 M; from 4d on: 282 M), and its 6,607,888 parameters
+    only choice with 285 M (from 5a on: 289 M; from 4d on: 282 M), and its 6,607,888 parameters
     are the 6.6 M that the section gives as the least of these networks.
 
     See `nn2` for the arguments, the result and the errors.
@@ -73,7 +92,13 @@ def nn4(input_shape=(96, 96, 3), embedding_size=128, width=1.0, batch_norm=False
     )
 
 
-def nns1(input_shape=(165, 165, 3), embedding_size=128, width=1.0, batch_norm=False, name="nns1"):
+def nns1(
+    input_shape: Shape = (165, 165, 3),
+    embedding_size: int = 128,
+    width: float = 1.0,
+    batch_norm: bool = False,
+    name: str = "nns1",
+) -> keras.Model:
     """Builds a network of the size of NNS1, FaceNet's small Inception network for phones.
 
     Published are the input's size, 26 M parameters and 220 M multiply-adds (section 3.3 and Table
@@ -89,7 +114,13 @@ def nns1(input_shape=(165, 165, 3), embedding_size=128, width=1.0, batch_norm=Fa
     )
 
 
-def nns2(input_shape=(140, 116, 3), embedding_size=128, width=1.0, batch_norm=False, name="nns2"):
+def nns2(
+    input_shape: Shape = (140, 116, 3),
+    embedding_size: int = 128,
+    width: float = 1.0,
+    batch_norm: bool = False,
+    name: str = "nns2",
+) -> keras.Model:
     """Builds a network of the size of NNS2, FaceNet's tiny Inception network for phones.
 
     Published are the input's size, 4.3 M parameters and 20 M multiply-adds (section 3.3 and Table

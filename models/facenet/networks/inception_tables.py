@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 
@@ -34,7 +35,9 @@ class InceptionModule:
     strides: int = 1
 
 
-def without_five(modules, names):
+def without_five(
+    modules: Sequence[InceptionModule], names: Collection[str]
+) -> tuple[InceptionModule, ...]:
     """Returns the modules with no 5×5 convolution in those named."""
     return tuple(
         dataclasses.replace(module, five_reduce=0, five=0) if module.name in names else module

@@ -1,15 +1,17 @@
 """Several embedding networks as one."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 
 
-def joined_network(networks, name=None):
+def joined_network(networks: Sequence[keras.Model], name: str | None = None) -> keras.Model:
     """Builds a network whose embedding is those of several networks, side by side.
 
     `f(x) = (f₁(x), …, f_M(x)) / √M`, so that the squared distance of two images is the mean of the
-    M networks' squared distances and stays in [0, 4]. Networks of different features or layers err
-    on different pairs, and less together.
+    M networks' squared distances and stays in [0, 4]. Networks with different features or layers
+    make different errors, and fewer together.
 
     Example:
 
@@ -41,7 +43,7 @@ def joined_network(networks, name=None):
         )
     image = keras.Input(shapes[0], name="image")
     x = keras.layers.Concatenate(dtype="float32", name="side_by_side")(
-        # Each under a name of its own: networks read from files may have the same.
+        # Each with its own name: networks read from files may have the same names.
         [
             keras.Model(network.inputs[0], network.outputs[0], name=f"network{number}")(image)
             for number, network in enumerate(networks, start=1)

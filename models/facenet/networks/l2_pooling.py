@@ -1,14 +1,18 @@
 """L2 pooling: the norm of each feature map over a window, in place of its maximum."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from ...types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="methodical")
 class L2Pooling2D(keras.layers.Layer):
     """Pools by the square root of the sum of squares over a window.
 
-    `y_c = √(Σ_window x_c²)`, the sum and not the mean: FaceNet pools so in most of its Inception
+    `y_c = √(Σ_window x_c²)`, the sum and not the mean: FaceNet uses it in most of its Inception
     modules, "instead of taking the spatial max … the L2 norm is computed" (Schroff et al. 2015,
     arXiv 1503.03832, caption of Table 2). Outside the image there are zeros. Where a window is all
     zero, as ReLU often leaves it, the output and the gradient are zero, never NaN.
@@ -21,8 +25,8 @@ class L2Pooling2D(keras.layers.Layer):
 
     Args:
         pool_size: int ≥ 1, the window's side.
-        strides: int ≥ 1, the step from window to window. With more than 1 height and width of the
-            input must be known when the layer is built.
+        strides: int ≥ 1, the step between windows. Above 1, height and width of the input must be
+            known when the layer is built.
 
     Input shape: `(B, H, W, C)`, float, channels last.
 
@@ -34,7 +38,7 @@ class L2Pooling2D(keras.layers.Layer):
             is not 1.
     """
 
-    def __init__(self, pool_size=3, strides=1, **kwargs):
+    def __init__(self, pool_size: int = 3, strides: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if pool_size < 1:
             raise ValueError(f"`pool_size` must be at least 1. Received: pool_size={pool_size}")
@@ -44,21 +48,21 @@ class L2Pooling2D(keras.layers.Layer):
         self.strides = strides
         self.input_spec = keras.layers.InputSpec(ndim=4)
 
-    def build(self, input_shape):
-        """Checks that the input's sides are known where they must be."""
+    def build(self, input_shape: Shape) -> None:
+        """Checks that the input's sides are known if they are needed."""
         for side in input_shape[1:3]:
             self._padding(side)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the norms, in the input's dtype; squares are summed in float32."""
         around = [(0, 0), *(self._padding(side) for side in inputs.shape[1:3]), (0, 0)]
         squares = ops.pad(ops.square(ops.cast(inputs, "float32")), around)
-        # Keras's mean pooling would leave padding out of its mean, so the padding is ours.
+        # Padded here, because Keras's mean pooling excludes its padding from the mean.
         means = ops.average_pool(
             squares, self.pool_size, self.strides, padding="valid", data_format="channels_last"
         )
         energy = means * self.pool_size**2
-        # The root's slope at 0 is infinite; and a NaN is not `<= 0`, so it stays one.
+        # The root's slope at 0 is infinite. A NaN is not `<= 0`, so it stays NaN.
         empty = energy <= 0
         norms = ops.where(empty, 0.0, ops.sqrt(ops.where(empty, 1.0, energy)))
         return ops.cast(norms, inputs.dtype)
@@ -69,7 +73,7 @@ class L2Pooling2D(keras.layers.Layer):
             total = self.pool_size - 1
         elif side is None:
             raise ValueError(
-                "Height and width of the input must be known where strides are not 1. Give the "
+                "Height and width of the input must be known if strides are not 1. Give the "
                 f"model's input a fixed size. Received: strides={self.strides}"
             )
         else:
@@ -77,13 +81,13 @@ class L2Pooling2D(keras.layers.Layer):
             total = max((steps - 1) * self.strides + self.pool_size - side, 0)
         return total // 2, total - total // 2
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the shape of the output."""
         batch, *sides, channels = input_shape
         pooled = [None if side is None else -(-side // self.strides) for side in sides]
         return (batch, *pooled, channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {
             **super().get_config(),

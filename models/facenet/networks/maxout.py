@@ -1,9 +1,12 @@
 """Maxout: a fully connected layer whose units are the maximum of several linear ones."""
 
 import functools
+from typing import Any
 
 import keras
 from keras import ops
+
+from ...types import Identifier, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="methodical")
@@ -39,13 +42,13 @@ class Maxout(keras.layers.Layer):
 
     def __init__(
         self,
-        units,
-        pieces=2,
-        kernel_initializer="lecun_normal",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        **kwargs,
-    ):
+        units: int,
+        pieces: int = 2,
+        kernel_initializer: Identifier = "lecun_normal",
+        bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if units < 1:
             raise ValueError(f"`units` must be at least 1. Received: units={units}")
@@ -58,7 +61,7 @@ class Maxout(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.input_spec = keras.layers.InputSpec(min_ndim=2)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates kernel and bias."""
         dimension = input_shape[-1]
         if dimension is None:
@@ -77,18 +80,18 @@ class Maxout(keras.layers.Layer):
         )
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: dimension})
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the maximum of each unit's pieces."""
         linear = ops.matmul(inputs, self.kernel) + self.bias
         pieces = ops.reshape(linear, (*ops.shape(linear)[:-1], self.units, self.pieces))
         # Piece by piece, since `ops.max` refuses an empty batch.
         return functools.reduce(ops.maximum, (pieces[..., j] for j in range(self.pieces)))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the shape of the output."""
         return (*input_shape[:-1], self.units)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {
             **super().get_config(),

@@ -3,21 +3,23 @@
 import keras
 from keras import ops
 
+from ...types import Shape, Tensor
+
 
 @keras.saving.register_keras_serializable(package="methodical")
 class MirrorImage(keras.layers.Layer):
     """Mirrors images `(B, H, W, C)` left to right."""
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the mirror images."""
         return ops.flip(inputs, axis=2)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the shape of the output."""
         return tuple(input_shape)
 
 
-def mirrored(model, name=None):
+def mirrored(model: keras.Model, name: str | None = None) -> keras.Model:
     """Wraps an embedding model: an image and its mirror image count alike.
 
     `f'(x) = (f(x) + f(mirror x)) / ‖f(x) + f(mirror x)‖`. Used after training; it takes twice the

@@ -1,14 +1,16 @@
-"""A model that makes images as large as another one reads them."""
+"""A model that resizes images to the input size of another model."""
+
+from collections.abc import Sequence
 
 import keras
 from keras import ops
 
 
-def resized(model, image_shape, name=None):
+def resized(model: keras.Model, image_shape: Sequence[int], name: str | None = None) -> keras.Model:
     """Wraps an embedding model: it reads images of another size.
 
-    Images are interpolated bilinearly. Half the size is the mean of 2×2 pixels; smaller than that,
-    pixels between are left out.
+    Images are interpolated bilinearly. At half the size each pixel is the mean of 2×2 pixels; at
+    smaller sizes some pixels are skipped.
 
     Example:
 
@@ -28,7 +30,7 @@ def resized(model, image_shape, name=None):
     """
     image = keras.Input(tuple(image_shape), name="image")
     height, width, _ = model.input_shape[1:]
-    # Not antialiased, for which TensorFlow has no kernel that XLA can compile; and no `Resizing`,
-    # behind which Keras calls layers as in training where nobody says `training=False`.
+    # Not antialiased, since XLA cannot compile TensorFlow's kernel for that. Not `Resizing`, after
+    # which Keras calls layers in training mode unless `training=False` is passed.
     smaller = ops.image.resize(image, (height, width), data_format="channels_last")
     return keras.Model(image, model(smaller), name=name)

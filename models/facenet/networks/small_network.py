@@ -1,10 +1,11 @@
-"""A small network for faces that is trained from scratch on two cores in minutes."""
+"""A small network for faces that trains from scratch in minutes on two cores."""
 
 import collections.abc
-import numbers
+from collections.abc import Sequence
 
 import keras
 
+from ...checks import is_integer, is_real
 from .energy_normalization import EnergyNormalization
 from .gabor_magnitudes import GaborMagnitudes
 
@@ -12,23 +13,24 @@ _LEAST = 32
 
 
 def small_network(
-    image_shape,
-    embedding_size=128,
-    orientations=8,
-    scales=3,
-    maps=(48, 48, 96),
-    dropout=0.3,
-    momentum=0.95,
-    name=None,
-):
+    image_shape: Sequence[int],
+    embedding_size: int = 128,
+    orientations: int = 8,
+    scales: int = 3,
+    maps: Sequence[int] = (48, 48, 96),
+    dropout: float = 0.3,
+    momentum: float = 0.95,
+    name: str | None = None,
+) -> keras.Model:
     """Builds a small embedding network whose first layer is not learned.
 
-    Gabor magnitudes of the image at `scales` sizes, each half of the last, give `orientations`
-    maps a scale, averaged over small windows and normalized by their energy. Two branches read
-    them and are added: one matrix of all places and maps, as in Fisher-vector faces (Simonyan et
-    al. 2013, section 3.2: descriptors, then a learned projection), and 3×3 convolutions with batch
-    normalization, added to their input where it has as many maps, and mean pooling after each
-    second. Batch normalization and division by the norm end it, as FaceNet's networks end with L2.
+    Gabor magnitudes of the image at `scales` sizes, each half of the previous one, give
+    `orientations` maps per scale, averaged over small windows and normalized by their energy. Two
+    branches read them and are added: one matrix over all places and maps, as in Fisher-vector faces
+    (Simonyan et al. 2013, section 3.2: descriptors, then a learned projection), and 3×3
+    convolutions with batch normalization, added to their input if it has as many maps, with mean
+    pooling after every second one. Batch normalization and division by the norm follow, as
+    FaceNet's networks end with an L2 normalization.
 
     Example:
 
@@ -43,7 +45,7 @@ def small_network(
         orientations: int ≥ 1, directions of the Gabor wavelets.
         scales: int in [1, 3], sizes at which the image is filtered.
         maps: tuple of int ≥ 1, feature maps of each convolution; empty for the matrix alone.
-        dropout: float in [0, 1), of the features that the matrices read.
+        dropout: float in [0, 1), dropout rate of the inputs of the two projections.
         momentum: float in [0, 1), of batch normalization's moving statistics.
         name: string, the model's name.
 
@@ -62,7 +64,7 @@ def small_network(
             f"pixels. Received: image_shape={image_shape!r}"
         )
     for option, value in (("dropout", dropout), ("momentum", momentum)):
-        if not isinstance(value, numbers.Real) or not 0 <= value < 1:
+        if not is_real(value) or not 0 <= value < 1:
             raise ValueError(f"`{option}` must be in [0, 1). Received: {option}={value!r}")
     if embedding_size < 1 or not 1 <= scales <= 3 or any(number < 1 for number in maps):
         raise ValueError(
@@ -81,7 +83,7 @@ def small_network(
     image = keras.Input(image_shape, name="image")
     smoothed, fine = _magnitudes(image, orientations, scales)
     x = keras.layers.Concatenate(name="smoothed")(smoothed)
-    # Each place has its own mean: what all faces have there is no feature of one of them.
+    # Each place has its own mean, which removes what all faces have in common there.
     x = keras.layers.Flatten(name="matrix_features")(x)
     branches = [projection(norm(x, "matrix_norm", center=False, scale=False), "matrix")]
     x = keras.layers.Concatenate(name="fine")(fine)
@@ -116,17 +118,17 @@ def _is_shape(shape):
     return (
         isinstance(shape, tuple)
         and len(shape) == 3
-        and all(isinstance(size, numbers.Integral) for size in shape)
+        and all(is_integer(size) for size in shape)
         and min(shape[:2]) >= _LEAST
         and shape[2] >= 1
     )
 
 
 def _magnitudes(image, orientations, scales):
-    """Returns Gabor magnitudes of each scale on grids of a quarter of the image's sides, twice.
+    """Returns Gabor magnitudes of each scale, on grids of a quarter of the image's sides.
 
-    First averaged over windows that overlap, for the matrix, which knows no neighbours; then over
-    no more than the grid's spacing, for the convolutions.
+    Two lists: averaged over windows that overlap, for the matrix, which has no notion of
+    neighbours; and over no more than the grid's spacing, for the convolutions.
     """
     smoothed, fine = [], []
     x = image

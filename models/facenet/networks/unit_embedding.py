@@ -1,21 +1,24 @@
 """The layer that FaceNet's networks end with: a vector on the unit sphere."""
 
-import numbers
+from typing import Any
 
 import keras
 from keras import ops
+
+from ...checks import positive_integer
+from ...types import Identifier, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="methodical")
 class UnitEmbedding(keras.layers.Layer):
     """A linear map to `size` numbers, divided by their Euclidean length (section 3).
 
-    `y = Wx + b`, `output = y / ‖y‖`. Where ‖y‖ is below 1e-6 there is no direction: the output is
-    zeros, and so is the gradient, in place of NaN. The length is computed in float32 at least.
-    Squared distances between outputs lie in [0, 4].
+    `y = Wx + b`, `output = y / ‖y‖`. Where ‖y‖ is below 1e-6 there is no direction: output and
+    gradient are zero, not NaN. The length is computed at least in float32. Squared distances
+    between outputs lie in [0, 4].
 
-    Under mixed precision the output has the compute dtype, whose rounding moves distances by about
-    0.01 in bfloat16; with `dtype="float32"` the layer, small beside a network, is computed in full.
+    Under mixed precision the output has the compute dtype; in bfloat16 its rounding changes
+    distances by about 0.01. `dtype="float32"` avoids that at little cost beside a network.
 
     Example:
 
@@ -42,21 +45,19 @@ class UnitEmbedding(keras.layers.Layer):
 
     def __init__(
         self,
-        size=128,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        kernel_regularizer=None,
-        **kwargs,
-    ):
+        size: int = 128,
+        use_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform",
+        kernel_regularizer: Identifier = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        if not isinstance(size, numbers.Integral) or size < 1:
-            raise ValueError(f"`size` must be a positive integer. Received: size={size!r}")
-        self.size = int(size)
+        self.size = positive_integer("size", size)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates the weights."""
         if input_shape[-1] is None:
             raise ValueError(
@@ -73,7 +74,7 @@ class UnitEmbedding(keras.layers.Layer):
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(self.size,), initializer="zeros")
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the unit vectors."""
         linear = ops.matmul(inputs, self.kernel)
         if self.bias is not None:
@@ -84,11 +85,11 @@ class UnitEmbedding(keras.layers.Layer):
         unit = wide * ops.rsqrt(ops.where(tiny, ops.ones_like(squares), squares))
         return ops.cast(ops.where(tiny, ops.zeros_like(unit), unit), self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the shape of the output."""
         return (*input_shape[:-1], self.size)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         config = {
             "size": self.size,

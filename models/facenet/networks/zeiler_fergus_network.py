@@ -3,6 +3,7 @@
 import keras
 
 from ...layers.local_response_normalization import LocalResponseNormalization
+from ...types import Shape
 from .convolution import convolution, scaled
 from .maxout import Maxout
 from .unit_embedding import UnitEmbedding
@@ -10,7 +11,13 @@ from .unit_embedding import UnitEmbedding
 _UNITS = 32 * 128
 
 
-def nn1(input_shape=(220, 220, 3), embedding_size=128, width=1.0, batch_norm=False, name="nn1"):
+def nn1(
+    input_shape: Shape = (220, 220, 3),
+    embedding_size: int = 128,
+    width: float = 1.0,
+    batch_norm: bool = False,
+    name: str = "nn1",
+) -> keras.Model:
     """Builds NN1 of FaceNet (Schroff et al. 2015, arXiv 1503.03832, Table 1).
 
     Convolutions of 7×7 and 3×3 (Zeiler & Fergus 2013), before all but the first a 1×1 one, two
@@ -18,9 +25,9 @@ def nn1(input_shape=(220, 220, 3), embedding_size=128, width=1.0, batch_norm=Fal
     its length: 140,025,664 parameters (published: 140 M), of which 98 % are in the fully connected
     layers, and 1.61 billion multiply-adds (1.6 B).
 
-    The table's `concat` joins nothing and is left out; of `rnorm` the paper has no details, and it
-    is `LocalResponseNormalization` with its defaults. Images are centred to [-1, 1]
-    first. The layers have the table's names, `conv1`, `pool1`, `rnorm1`, `conv2a`, … `fc2`, the
+    The table's `concat` joins nothing and is left out; the paper gives no details of `rnorm`, here
+    it is `LocalResponseNormalization` with its defaults. Images are first centred to [-1, 1]. The
+    layers have the table's names, `conv1`, `pool1`, `rnorm1`, `conv2a`, … `fc2`, the
     last is `embedding`. At full size the weights take 560 MB.
 
     Example:

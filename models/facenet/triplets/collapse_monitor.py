@@ -1,9 +1,11 @@
-"""A watch over the embedding while it trains: has it collapsed to a point?"""
+"""Monitoring of the embedding during training: has it collapsed to a point?"""
 
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .batch_checks import integer_labels
 from .triplet_loss import TripletLoss
@@ -13,18 +15,20 @@ from .triplets import count_triplets
 class CollapseMonitor(keras.callbacks.Callback):
     """Measures the embedding of a fixed batch after each epoch, and warns when it has collapsed.
 
-    A network can answer the triplet loss by giving all images one point: each distance is 0, the
-    loss of each triplet the margin, and the gradient 0. The loss alone shows that badly; these do,
-    added to the epoch's logs, and so to the history and to other callbacks:
+    A network can respond to the triplet loss by mapping all images to one point: every distance is
+    0, the loss of every triplet is the margin, and the gradient is 0. The loss alone hardly shows
+    it. These measures do; they are added to the epoch's logs, and so to the history and to other
+    callbacks:
 
     - `embedding_spread`: the mean squared distance between two images, in [0, 4]; 2 where the
       vectors are uniform on the sphere, 0 where the embedding is a point.
-    - `positive_distance`, `negative_distance`: that of two images of one identity, of two.
-    - `active_triplets`: the fraction of all triplets whose loss is above 0: 1 in a collapse, and
-      near 0 when the batch has no more to teach.
+    - `positive_distance`: the same for two images of one identity.
+    - `negative_distance`: the same for images of two identities.
+    - `active_triplets`: the fraction of all triplets whose loss is above 0: 1 in a collapse, near 0
+      when nothing more can be learned from the batch.
 
-    The warning, a `RuntimeWarning`, comes once a training, when the spread is below `threshold`.
-    The epoch in which it came is the attribute `collapsed`, until then `None`.
+    A `RuntimeWarning` is issued once per training, when the spread falls below `threshold`. The
+    attribute `collapsed` is the epoch of the warning, or `None`.
 
     Example:
 
@@ -41,25 +45,32 @@ class CollapseMonitor(keras.callbacks.Callback):
     Args:
         images: array or dict of arrays, B inputs of the model, several of each identity.
         labels: int array `(B,)` or `(B, 1)`, below 0 for unknown people.
-        margin: float, of the active triplets; `None` for that of the model's `TripletLoss`.
-            Defaults to `None`.
+        margin: float, the margin of active triplets; `None` for the margin of the model's
+            `TripletLoss`. Defaults to `None`.
         threshold: float, the spread below which the embedding counts as collapsed. Defaults to
             0.01.
-        batch_size: int, for the model's prediction. Defaults to 32.
+        batch_size: int, the batch size of `predict`. Defaults to 32.
 
     Raises:
-        ValueError: if the labels are not integers of that shape, one for each image, or have no
+        ValueError: if the labels are not integers of that shape, one per image, or have no
             positive or no negative pair; at the start of a training, if there is no margin.
     """
 
-    def __init__(self, images, labels, margin=None, threshold=0.01, batch_size=32):
+    def __init__(
+        self,
+        images: Any,
+        labels: ArrayLike,
+        margin: float | None = None,
+        threshold: float = 0.01,
+        batch_size: int = 32,
+    ) -> None:
         super().__init__()
         self.images = images
         self.labels = keras.ops.convert_to_numpy(integer_labels(labels))
         self.margin = margin
         self.threshold = threshold
         self.batch_size = batch_size
-        self.collapsed = None
+        self.collapsed: int | None = None
         for part in keras.tree.flatten(images):
             if hasattr(part, "shape") and part.shape[0] != len(self.labels):
                 raise ValueError(
@@ -78,32 +89,32 @@ class CollapseMonitor(keras.callbacks.Callback):
                 f"identities and {(~known).sum()} of unknown people"
             )
 
-    def on_train_begin(self, logs=None):
-        """Forgets the last training's collapse, and looks for a margin."""
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Resets `collapsed` and checks that there is a margin."""
         self.collapsed = None
-        self._margin_of_now()
+        self._current_margin()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures, logs and warns."""
         embeddings = self.model.predict(self.images, batch_size=self.batch_size, verbose=0)
-        found = self.measure(embeddings)
+        measures = self.measure(embeddings)
         if logs is not None:
-            logs.update(found)
-        spread = found["embedding_spread"]
+            logs.update(measures)
+        spread = measures["embedding_spread"]
         # Not `spread < threshold`: an embedding of NaN is no better.
         if self.collapsed is None and not spread >= self.threshold:
             self.collapsed = epoch
             warnings.warn(
                 f"The embedding has collapsed to a point in epoch {epoch}: the mean squared "
                 f"distance between two of {len(self.labels)} images is {spread:.3g}, expected at "
-                f"least {self.threshold:g} (2 on a full sphere). Start again with a smaller "
-                "learning rate, with selection='semi_hard' in place of 'hard' or 'batch_hard', or "
-                "with a larger batch.",
+                f"least {self.threshold:g} (2 if uniform on the sphere). Start again with a "
+                "smaller learning rate, with selection='semi_hard' in place of 'hard' or "
+                "'batch_hard', or with a larger batch.",
                 RuntimeWarning,
                 stacklevel=2,
             )
 
-    def measure(self, embeddings):
+    def measure(self, embeddings: ArrayLike) -> dict[str, float]:
         """Returns the measures of embeddings of the fixed batch.
 
         Args:
@@ -119,7 +130,7 @@ class CollapseMonitor(keras.callbacks.Callback):
         squares = np.square(centred).sum(axis=1)
         distances = np.maximum(squares[:, None] + squares - 2 * centred @ centred.T, 0)
         counts = count_triplets(
-            embeddings.astype("float32"), self.labels.astype("int32"), self._margin_of_now()
+            embeddings.astype("float32"), self.labels.astype("int32"), self._current_margin()
         )
         active, valid = (
             keras.ops.convert_to_numpy(number).sum(dtype="int64")
@@ -132,7 +143,7 @@ class CollapseMonitor(keras.callbacks.Callback):
             "active_triplets": float(active / valid),
         }
 
-    def _margin_of_now(self):
+    def _current_margin(self):
         if self.margin is not None:
             return self.margin
         parts = keras.tree.flatten(getattr(self.model, "loss", None))

@@ -1,16 +1,17 @@
-"""Squared Euclidean distances between the rows of matrices: what FaceNet compares faces by."""
+"""Squared Euclidean distances between rows of matrices, by which FaceNet compares faces."""
 
 from keras import ops
 
+from ...types import Tensor
 from .batch_checks import check_vectors
 
 
-def squared_distances(x, y=None):
+def squared_distances(x: Tensor, y: Tensor | None = None) -> Tensor:
     """Returns the squared Euclidean distance of each row of `x` to each row of `y`.
 
     `D[i, j] = ‖x_i − y_j‖² = ‖x_i‖² + ‖y_j‖² − 2 x_i·y_j`, by one matrix product; between unit
-    vectors it lies in [0, 4]. Rounding never makes it negative, without `y` the diagonal is exactly
-    0, and, being without a square root, it has a finite gradient where two points coincide.
+    vectors it lies in [0, 4]. Rounding never makes it negative, and without `y` the diagonal is
+    exactly 0. There is no square root, so the gradient is finite where two points coincide.
 
     Example:
 
@@ -32,11 +33,11 @@ def squared_distances(x, y=None):
         Schroff, Kalenichenko & Philbin 2015, FaceNet, arXiv 1503.03832, section 3.1.
     """
     x = _wide(x, "x")
-    itself = y is None
-    y = x if itself else _wide(y, "y")
+    symmetric = y is None
+    y = x if symmetric else _wide(y, "y")
     squares = ops.sum(ops.square(x), axis=1)[:, None] + ops.sum(ops.square(y), axis=1)[None, :]
     distances = ops.relu(squares - 2.0 * ops.matmul(x, ops.transpose(y)))
-    if itself:
+    if symmetric:
         rows = ops.arange(ops.shape(x)[0])
         same = rows[:, None] == rows[None, :]
         distances = ops.where(same, ops.zeros_like(distances), distances)

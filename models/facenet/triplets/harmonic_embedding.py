@@ -1,17 +1,23 @@
 """Harmonic embedding: a new network whose vectors compare with those of an old one."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
+
+from ...types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="methodical")
 class HarmonicModel(keras.Model):
     """Trains a new network (v2) so that its embeddings compare with those of an old one (v1).
 
-    Vectors that the old network made stay of use: a database need not be computed anew, nor do all
-    phones change their network on the same day (FaceNet, appendix, section 6). The model's output
+    Vectors of the old network remain usable: a database need not be computed again, and phones need
+    not all change their network on the same day (FaceNet, appendix, section 6). The model's output
     is the new network's embedding. Its loss is the compiled one, such as `TripletLoss`, on the
-    batch's embeddings of both networks together,
+    embeddings of the batch by both networks together,
 
     ```
     loss = w · L(labels ∪ labels, v1(x) ∪ v2(x)) + (1 − w) · L(labels, v2(x))
@@ -22,8 +28,8 @@ class HarmonicModel(keras.Model):
     weights are frozen, and triplets of its vectors alone have no gradient. `v1(x)` and `v2(x)` of
     the same image are a positive pair.
 
-    The appendix's recipe: the new network is trained by itself first; then its last layer, the
-    embedding, is drawn anew and trained alone with this loss; then the whole network.
+    The appendix's recipe: first the new network is trained by itself; then its last layer, the
+    embedding, is initialized again and trained alone with this loss; then the whole network.
 
     Example, where `old` and `independent` stand for trained networks:
 
@@ -60,7 +66,7 @@ class HarmonicModel(keras.Model):
     Call arguments:
         inputs: what both networks take, for example float images (B, H, W, C) in [0, 1].
 
-    Output shape: `(B, D)`, as the new network has it.
+    Output shape: `(B, D)`, that of the new network.
 
     Raises:
         ValueError: `harmonic_weight` is outside (0, 1], the networks share weights, or their
@@ -70,7 +76,13 @@ class HarmonicModel(keras.Model):
         Schroff, Kalenichenko & Philbin 2015, FaceNet, arXiv 1503.03832, appendix, section 6.
     """
 
-    def __init__(self, old_network, new_network, harmonic_weight=1.0, **kwargs):
+    def __init__(
+        self,
+        old_network: keras.Model,
+        new_network: keras.Model,
+        harmonic_weight: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not 0 < harmonic_weight <= 1:
             raise ValueError(
@@ -82,7 +94,7 @@ class HarmonicModel(keras.Model):
         self._check_apart()
         self.old_network.trainable = False
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Builds both networks."""
         sizes = []
         for network in (self.old_network, self.new_network):
@@ -106,20 +118,27 @@ class HarmonicModel(keras.Model):
             )
 
     @property
-    def trainable(self):
-        """Whether the new network is trained; the old one stays frozen, whatever is set here."""
+    def trainable(self) -> bool:
+        """Whether the new network is trained; the old one always stays frozen."""
         return super().trainable
 
     @trainable.setter
-    def trainable(self, value):
+    def trainable(self, value: bool) -> None:
         keras.Model.trainable.fset(self, value)
         self.old_network.trainable = False
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> Tensor:
         """Returns the new network's embeddings."""
         return self.new_network(inputs, training=training)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         """Returns the compiled loss of the embeddings of both networks together."""
         old = ops.stop_gradient(self.old_network(x, training=False))
         both = ops.concatenate([ops.cast(old, "float32"), ops.cast(y_pred, "float32")], axis=0)
@@ -129,11 +148,11 @@ class HarmonicModel(keras.Model):
         own = super().compute_loss(x, y, y_pred, sample_weight, training)
         return self.harmonic_weight * loss + (1 - self.harmonic_weight) * own
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the shape of the embeddings."""
         return self.new_network.compute_output_shape(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {
             **super().get_config(),
@@ -143,8 +162,8 @@ class HarmonicModel(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config):
-        """Makes the model of a configuration."""
+    def from_config(cls, config: dict[str, Any]) -> HarmonicModel:
+        """Creates the model from its configuration."""
         networks = {
             name: keras.saving.deserialize_keras_object(config[name])
             for name in ("old_network", "new_network")
@@ -153,5 +172,5 @@ class HarmonicModel(keras.Model):
 
 
 def _twice(tensor):
-    """Returns a tensor behind itself."""
+    """Returns a tensor concatenated with itself."""
     return None if tensor is None else ops.concatenate([tensor, tensor], axis=0)

@@ -1,6 +1,8 @@
 """A curriculum by the margin of the triplet loss: easy first, then harder."""
 
 import bisect
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 
@@ -11,12 +13,12 @@ from .triplet_loss import TripletLoss
 class MarginSchedule(keras.callbacks.Callback):
     """Sets the margin of the model's `TripletLoss` before each epoch, and logs it as `margin`.
 
-    It takes effect in a compiled training step that is under way: TensorFlow and PyTorch read the
-    margin as a variable at each step; JAX, whose compiled step holds it as a constant, compiles the
-    step again after each change, so that there a schedule of few steps costs least.
+    It takes effect in the compiled training step: TensorFlow and PyTorch read the margin as a
+    variable in each step; with JAX, whose compiled step holds it as a constant, the step is
+    compiled again after each change, so that schedules with few changes are faster there.
 
-    The margin follows from the number of the epoch alone: a training resumed at `initial_epoch`
-    goes on with the margin it would have had.
+    The margin depends on the epoch alone: a training resumed at `initial_epoch` continues with the
+    margin of that epoch.
 
     Example:
 
@@ -30,25 +32,25 @@ class MarginSchedule(keras.callbacks.Callback):
     ```
 
     Args:
-        schedule: function of the epoch, an int from 0, that returns its margin, as `linear_margin`
-            and `stepped_margin` make them.
+        schedule: function from the epoch, an int from 0, to its margin; see `linear_margin` and
+            `stepped_margin`.
 
     Raises:
-        ValueError: if the schedule is no function; at the start of a training, unless the model's
-            loss is, or has among its parts, a `TripletLoss` whose margin is a number.
+        ValueError: if the schedule is not callable; at the start of a training, unless the model's
+            loss is, or contains, a `TripletLoss` whose margin is a number.
     """
 
-    def __init__(self, schedule):
+    def __init__(self, schedule: Callable[[int], float]) -> None:
         super().__init__()
         if not callable(schedule):
             raise ValueError(
-                "`schedule` must be a function of the epoch, such as `linear_margin` and "
-                f"`stepped_margin` make. Received: schedule={schedule!r}"
+                "`schedule` must be a function of the epoch, such as `linear_margin(…)` or "
+                f"`stepped_margin(…)`. Received: schedule={schedule!r}"
             )
         self.schedule = schedule
-        self._losses = []
+        self._losses: list[TripletLoss] = []
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Finds the losses."""
         parts = keras.tree.flatten(getattr(self.model, "loss", None))
         self._losses = [part for part in parts if isinstance(part, TripletLoss)]
@@ -58,7 +60,7 @@ class MarginSchedule(keras.callbacks.Callback):
                 f"Received: loss={self.model.loss!r}"
             )
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Sets the margin of this epoch."""
         margin = float(self.schedule(epoch))
         if any(loss.margin != margin for loss in self._losses):
@@ -66,14 +68,14 @@ class MarginSchedule(keras.callbacks.Callback):
                 loss.margin = margin
             trace_steps_anew(self.model)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Logs the margin."""
         if logs is not None:
             logs["margin"] = self._losses[0].margin
 
 
-def linear_margin(first, last, epochs):
-    """Returns a schedule: `first` in epoch 0, `last` from epoch `epochs` on, a line between.
+def linear_margin(first: float, last: float, epochs: int) -> Callable[[int], float]:
+    """Returns a schedule: `first` in epoch 0, `last` from epoch `epochs` on, linear between.
 
     Args:
         first: float, the margin to begin with.
@@ -89,7 +91,7 @@ def linear_margin(first, last, epochs):
     return schedule
 
 
-def stepped_margin(steps):
+def stepped_margin(steps: Mapping[int, float]) -> Callable[[int], float]:
     """Returns a schedule that holds each margin until the next.
 
     Example:
@@ -99,7 +101,7 @@ def stepped_margin(steps):
     ```
 
     Args:
-        steps: dict from the epoch from which a margin holds to the margin; epoch 0 among them.
+        steps: dict from the first epoch of a margin to the margin; epoch 0 must be among them.
     """
     if 0 not in steps:
         raise ValueError(f"`steps` must have a margin for epoch 0. Received: steps={steps}")

@@ -1,10 +1,12 @@
 """The triplet loss of FaceNet (arXiv 1503.03832, section 3.1) and its choices of triplets."""
 
-import numbers
+from typing import Any
 
 import keras
 from keras import ops
 
+from ...checks import is_real
+from ...types import Tensor
 from .batch_checks import check_one_label_each, check_vectors, integer_labels
 from .distances import squared_distances
 from .triplet_selection import (
@@ -22,26 +24,26 @@ AVERAGES = ("active", "all")
 
 @keras.saving.register_keras_serializable(package="methodical")
 class TripletLoss(keras.losses.Loss):
-    """The triplet loss over the triplets that a batch itself holds: online selection.
+    """The triplet loss over triplets selected from the batch: online selection.
 
     `loss = mean of max(0, ‖a − p‖² − ‖a − n‖² + α)` over triplets of an anchor a, a positive p of
-    its identity and a negative n of another (sections 3.1 and 3.2). Which triplets, `selection`
-    says:
+    its identity and a negative n of another (sections 3.1 and 3.2). `selection` chooses the
+    triplets:
 
     - `"semi_hard"`, the paper's: for each pair of anchor and positive the nearest negative that is
       farther than the positive; its loss is above 0 where it is within the margin (equation 4).
-      Where no negative is farther, the farthest of them: such pairs are the worst of all, and left
-      out they would give a gradient last, and a collapsed embedding a loss of 0.
+      If no negative is farther, the farthest one: these pairs are the worst of all, and without
+      them a collapsed embedding would have a loss of 0.
     - `"hard"`: for each pair the anchor's nearest negative. It can collapse early in training.
     - `"batch_hard"`: for each anchor its farthest positive and its nearest negative (Hermans et
       al., equation 5).
     - `"all"`: every triplet.
     - `"all_semi_hard"`: every triplet with `‖a − p‖² < ‖a − n‖² < ‖a − p‖² + α`.
 
-    Only pairs are ever held, so memory is O(B²) and the triplets of 1,800 images, though there be
-    100 million, are summed exactly; with K images of the largest identity it takes O(B²K) time. A
-    batch without a triplet (no positive pair, one identity, no image at all) has loss 0 and
-    gradient 0, and identical images have a finite gradient.
+    Only pairs are held, in O(B²) memory: the 100 million triplets of 1,800 images are summed
+    exactly. With K images of the largest identity it takes O(B²K) time. A batch without a triplet
+    (no positive pair, a single identity, no images) has loss 0 and gradient 0, and identical images
+    have a finite gradient.
 
     Example:
 
@@ -55,16 +57,16 @@ class TripletLoss(keras.losses.Loss):
 
     Args:
         margin: float in (0, 4], the paper's α; or `"soft"`: `log(1 + exp(‖a − p‖² − ‖a − n‖²))` in
-            place of the hinge (Hermans et al.), for the selections of one triplet a pair or an
-            anchor. The attribute of this name may be set between the epochs of a training; see
+            place of the hinge (Hermans et al.), for selections with one triplet per pair or per
+            anchor. The attribute `margin` may be set between the epochs of a training; see
             `MarginSchedule`. Defaults to 0.2.
         selection: string, see above. Defaults to `"semi_hard"`.
-        average: what the mean is over: `"active"`, the triplets whose loss is above 0, so that it
-            does not fade away as they grow rare, or `"all"` that were selected. Defaults to
-            `"active"`.
-        reduction: as in `keras.losses.Loss`. Unreduced, an anchor has the sum of its triplets,
-            times B and divided by the number of triplets that the mean is over, so that the mean
-            over the anchors is the loss; a sample weight is the anchor's. Defaults to
+        average: the triplets that the mean is taken over: `"active"`, those whose loss is above 0,
+            so that the loss does not vanish as they become rare, or `"all"` selected ones. Defaults
+            to `"active"`.
+        reduction: as in `keras.losses.Loss`. Without reduction, each anchor has the sum over its
+            triplets, times B and divided by the number of triplets that the mean is taken over, so
+            that the mean over the anchors is the loss. Sample weights apply to anchors. Defaults to
             `"sum_over_batch_size"`.
         name: string. Defaults to `"triplet_loss"`.
         dtype: `"float32"` or `"float64"`, of the distances; the embeddings may have any dtype.
@@ -72,13 +74,13 @@ class TripletLoss(keras.losses.Loss):
 
     Call arguments:
         y_true: integer tensor `(B,)` or `(B, 1)`, the identities. Below 0: an unknown person, who
-            is everybody's negative and nobody's positive.
+            is a negative for everybody and a positive for nobody.
         y_pred: float tensor `(B, D)`, the embeddings, of unit length (`UnitEmbedding`).
 
     Raises:
-        ValueError: for an option that is none of the above; when called, for labels that are not
-            integers of that shape, for embeddings of another number of dimensions, and where there
-            is not one label for each.
+        ValueError: for an unknown option; when called, for labels that are not integers of that
+            shape, for embeddings of another number of dimensions, and unless there is one label per
+            embedding.
 
     References:
         Schroff, Kalenichenko & Philbin 2015, FaceNet, arXiv 1503.03832.
@@ -87,13 +89,13 @@ class TripletLoss(keras.losses.Loss):
 
     def __init__(
         self,
-        margin=0.2,
-        selection="semi_hard",
-        average="active",
-        reduction="sum_over_batch_size",
-        name="triplet_loss",
-        dtype="float32",
-    ):
+        margin: float | str = 0.2,
+        selection: str = "semi_hard",
+        average: str = "active",
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "triplet_loss",
+        dtype: str = "float32",
+    ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         if selection not in SELECTIONS:
             raise ValueError(
@@ -104,7 +106,7 @@ class TripletLoss(keras.losses.Loss):
         if self.dtype not in ("float32", "float64"):
             raise ValueError(
                 "`dtype` must be float32 or float64: distances of half precision do not resolve a "
-                f"margin. Embeddings may have any. Received: dtype={dtype!r}"
+                f"margin. Embeddings may have any dtype. Received: dtype={dtype!r}"
             )
         self.selection = selection
         self.average = average
@@ -112,10 +114,10 @@ class TripletLoss(keras.losses.Loss):
         if margin == "soft":
             if selection.startswith("all"):
                 raise ValueError(
-                    "A soft margin needs one triplet a pair or an anchor: `selection` must be "
+                    "A soft margin needs one triplet per pair or anchor: `selection` must be "
                     f"'semi_hard', 'hard' or 'batch_hard'. Received: selection={selection!r}"
                 )
-            self._margin = margin
+            self._margin: float | str = margin
         else:
             _check_margin(margin)
             self._margin = float(margin)
@@ -124,27 +126,29 @@ class TripletLoss(keras.losses.Loss):
             )
 
     @property
-    def margin(self):
-        """α, a float or `"soft"`; a new number counts from the next step of a training."""
+    def margin(self) -> float | str:
+        """α, a float or `"soft"`; a new number takes effect in the next training step."""
         return self._margin
 
     @margin.setter
-    def margin(self, value):
+    def margin(self, value: float) -> None:
         if self._variable is None:
             raise ValueError(f"A soft margin has no number to change. Received: margin={value!r}")
         _check_margin(value)
         self._margin = float(value)
         self._variable.assign(self._margin)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
         """Returns the reduced loss."""
         loss = super().__call__(identities(integer_labels(y_true)), y_pred, sample_weight)
         if tuple(loss.shape) == (0,) and self.reduction not in (None, "none"):
             return ops.sum(loss)
         return loss
 
-    def call(self, y_true, y_pred):
-        """Returns each anchor's share `(B,)` of the loss, B times too large: their mean is it."""
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Returns the losses `(B,)` of the anchors, scaled so that their mean is the batch's."""
         labels = identities(y_true)
         check_vectors(y_pred)
         check_one_label_each(labels, y_pred)
@@ -157,10 +161,10 @@ class TripletLoss(keras.losses.Loss):
         return sums * batch / ops.maximum(number, 1.0)
 
     def _take_all(self, distances, labels):
-        """Sums the hinge over all triplets, which is linear while the active ones stay the same.
+        """Sums the hinge over all triplets; the sum is linear for fixed active triplets.
 
         `Σ_active d(a, p) − d(a, n) + α = Σ_j count(a, j) d(a, j) + α · active`. The distances are
-        centred against rounding, as a row's counts add up to 0.
+        centred against rounding, which changes nothing since a row's counts sum to 0.
         """
         dtype = distances.dtype
         margin = ops.cast(self._variable, dtype)
@@ -175,7 +179,7 @@ class TripletLoss(keras.losses.Loss):
         return sums, active, ops.sum(positive, axis=1) * ops.sum(negative, axis=1)
 
     def _take_chosen(self, distances, labels):
-        """Sums over one triplet a positive pair, or one an anchor."""
+        """Sums over one triplet per positive pair, or per anchor."""
         positive, negative = pair_masks(labels)
         mask = ops.logical_and(positive, ops.any(negative, axis=1, keepdims=True))
         to_positive = distances
@@ -197,21 +201,21 @@ class TripletLoss(keras.losses.Loss):
         active = ops.sum(ops.cast(losses > 0, losses.dtype), axis=1)
         return ops.sum(losses, axis=1), active, taken
 
-    def get_config(self):
-        """Returns the configuration, with the margin of now."""
+    def get_config(self) -> dict[str, Any]:
+        """Returns the configuration, with the current margin."""
         config = {"margin": self.margin, "selection": self.selection, "average": self.average}
         return {**super().get_config(), **config, "dtype": self.dtype}
 
 
 def _entry(distances, index):
-    """Returns the distance at one index of each row `(B, 1)`, of an empty batch too."""
+    """Returns the distance at one index of each row `(B, 1)`; an empty batch is allowed."""
     columns = ops.arange(ops.shape(distances)[0], dtype="int32")[None, :]
     kept = ops.where(columns == index, distances, ops.zeros_like(distances))
     return ops.sum(kept, axis=1, keepdims=True)
 
 
 def _check_margin(margin):
-    if not isinstance(margin, numbers.Real) or not 0 < margin <= 4:
+    if not is_real(margin) or not 0 < margin <= 4:
         raise ValueError(
             "`margin` must be 'soft' or a number in (0, 4], as squared distances of unit vectors "
             f"are in [0, 4]. Received: margin={margin!r}"

@@ -1,29 +1,30 @@
-"""Which triplets of a batch count, in memory of O(B²): pairs are held, triplets never.
+"""The selection of triplets in a batch, in O(B²) memory: pairs are held, triplets never.
 
-The B images of a batch are gone through by turns: in turn k each anchor a is beside the k-th next
-image p of its identity, and p is compared with the anchor's whole row of negatives. With K images
-of the largest identity that takes O(B²K) time. No gradient passes through a choice.
+The computation has turns: in turn k each anchor a is paired with the k-th next image p of its
+identity, and p is compared with the anchor's whole row of negatives. With K images of the largest
+identity that takes O(B²K) time. No gradient passes through the selection.
 """
 
 from keras import ops
 
+from ...types import Tensor
 from .batch_checks import flat_labels
 
 SELECTIONS = ("all", "all_semi_hard", "semi_hard", "hard", "batch_hard")
 
 
-def pair_masks(labels):
-    """Returns which pairs are positive and which negative.
+def pair_masks(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the masks of the positive and of the negative pairs.
 
-    A label below 0 is an unknown person: no image is known to be of the same identity, so such an
-    image is everybody's negative, nobody's positive and, having no positive, never an anchor.
+    A label below 0 is an unknown person: no image is known to be of the same identity, so the image
+    is a negative for everybody, a positive for nobody and, without a positive, never an anchor.
 
     Args:
         labels: int tensor `(B,)`.
 
     Returns:
-        Two bool tensors `(B, B)`, first the anchor: same identity and not the same image; another
-        identity.
+        Two bool tensors `(B, B)`, one row per anchor: the same identity but not the same image, and
+        another identity.
     """
     known = labels >= 0
     alike = _equal(labels)
@@ -33,8 +34,10 @@ def pair_masks(labels):
     return positive, ops.logical_and(ops.logical_not(alike), known[:, None])
 
 
-def active_counts(distances, labels, margin, semi_hard=False):
-    """Returns in how many active triplets each pair stands.
+def active_counts(
+    distances: Tensor, labels: Tensor, margin: float | Tensor, semi_hard: bool = False
+) -> Tensor:
+    """Returns the number of active triplets that contain each pair.
 
     Active: `d(a, n) < d(a, p) + margin`, and with `semi_hard` also `d(a, p) < d(a, n)`.
 
@@ -45,8 +48,8 @@ def active_counts(distances, labels, margin, semi_hard=False):
         semi_hard: bool. Defaults to False.
 
     Returns:
-        Tensor `(B, B)` of whole numbers, dtype of the distances: of a positive pair the number of
-        the triplets; of a negative pair the number times -1; so a row's sum is 0.
+        Tensor `(B, B)` of whole numbers, dtype of the distances: for a positive pair the number of
+        triplets, for a negative pair the number times -1, so that each row sums to 0.
     """
     distances = ops.stop_gradient(distances)
     margin = ops.stop_gradient(ops.cast(margin, distances.dtype))
@@ -65,17 +68,17 @@ def active_counts(distances, labels, margin, semi_hard=False):
     return _over_positives(labels, turn, ops.zeros_like(distances))
 
 
-def nearest_farther_negatives(distances, labels):
+def nearest_farther_negatives(distances: Tensor, labels: Tensor) -> Tensor:
     """Returns for each positive pair the nearest negative that is farther than the positive.
 
-    Where no negative is farther, the farthest: the least hard of what is left.
+    If no negative is farther, the farthest one.
 
     Args:
         distances: float tensor `(B, B)`.
         labels: int tensor `(B,)`, below 0 for unknown people.
 
     Returns:
-        int32 tensor `(B, B)`: of the positive pair (a, p) the index n; without meaning elsewhere.
+        int32 tensor `(B, B)`: for the positive pair (a, p) the index n; undefined elsewhere.
     """
     distances = ops.stop_gradient(distances)
     negative = pair_masks(labels)[1]
@@ -95,17 +98,17 @@ def nearest_farther_negatives(distances, labels):
     return _over_positives(labels, turn, ops.zeros_like(distances, dtype="int32"))
 
 
-def nearest_negatives(distances, labels):
+def nearest_negatives(distances: Tensor, labels: Tensor) -> Tensor:
     """Returns the index of each anchor's nearest negative: int32 tensor `(B, 1)`."""
     return _argmin(_only(pair_masks(labels)[1], ops.stop_gradient(distances)))
 
 
-def farthest_positives(distances, labels):
+def farthest_positives(distances: Tensor, labels: Tensor) -> Tensor:
     """Returns the index of each anchor's farthest positive: int32 tensor `(B, 1)`."""
     return _argmin(_only(pair_masks(labels)[0], -ops.stop_gradient(distances)))
 
 
-def identities(labels):
+def identities(labels: Tensor) -> Tensor:
     """Returns for each image the index of the first of its identity, -1 for unknown people.
 
     Small numbers for labels of any size, which float32 would not keep apart.
@@ -125,8 +128,8 @@ def _over_positives(labels, turn, state):
     """Returns the state after all turns: `turn(positive, present, state)` returns the next state.
 
     `positive` is int32 `(B, 1)`, the index of the anchor's k-th next image of its identity, and
-    `present` bool `(B, 1)`: false where it has fewer; `positive` is then one of them again, or the
-    anchor itself.
+    `present` bool `(B, 1)`, false if there are fewer; `positive` then repeats one of them, or is
+    the anchor itself.
     """
     rows = ops.arange(ops.shape(labels)[0], dtype="int32")
     alike = _equal(labels)
@@ -170,5 +173,5 @@ def _argmin(values):
 
 
 def _with_infinity(values):
-    """Returns the values beside a column of infinity: an empty batch has no minimum without."""
+    """Returns the values and a column of infinity, without which an empty batch has no minimum."""
     return ops.pad(values, [[0, 0], [0, 1]], constant_values=float("inf"))

@@ -1,9 +1,10 @@
-"""The triplets of a batch, as indices and as numbers: what a miner gives."""
+"""The triplets of a batch as indices, as a miner returns them, and their numbers."""
 
 import typing
 
 from keras import ops
 
+from ...types import Tensor
 from .batch_checks import check_one_label_each, integer_labels
 from .distances import squared_distances
 from .triplet_selection import (
@@ -17,14 +18,14 @@ from .triplet_selection import (
 
 
 class Triplets(typing.NamedTuple):
-    """Triplets of a batch, in as many places as its size gives: what does not depend on the data.
+    """Triplets of a batch, in a number T of places that depends only on the batch size.
 
     Args:
         anchors: int32 tensor `(T,)`, index of the anchor in the batch.
         positives: int32 tensor `(T,)`, of another image of the anchor's identity.
         negatives: int32 tensor `(T,)`, of an image of another identity.
-        mask: bool tensor `(T,)`, whether the place holds a triplet; the indices of one that does
-            not mean nothing.
+        mask: bool tensor `(T,)`, whether the place holds a triplet; otherwise its indices are
+            undefined.
     """
 
     anchors: typing.Any
@@ -34,13 +35,13 @@ class Triplets(typing.NamedTuple):
 
 
 class TripletCounts(typing.NamedTuple):
-    """How many triplets each anchor has; add them up in int64, as 1,800 images may have 5e9.
+    """The number of triplets of each anchor; sum in int64, as 1,800 images may have 5e9.
 
     Args:
         valid: int32 tensor `(B,)`: anchor and positive of one identity, the negative of another.
         active: int32 tensor `(B,)`: `d(a, n) < d(a, p) + margin`, so that the loss is above 0.
         semi_hard: int32 tensor `(B,)`: `d(a, p) < d(a, n) < d(a, p) + margin`.
-        hard: int32 tensor `(B,)`: `d(a, n) ≤ d(a, p)`; with the semi-hard the active.
+        hard: int32 tensor `(B,)`: `d(a, n) ≤ d(a, p)`; hard and semi-hard together are active.
     """
 
     valid: typing.Any
@@ -49,8 +50,8 @@ class TripletCounts(typing.NamedTuple):
     hard: typing.Any
 
 
-def select_triplets(embeddings, labels, selection="semi_hard"):
-    """Returns the triplets that `TripletLoss` of the same selection is over.
+def select_triplets(embeddings: Tensor, labels: Tensor, selection: str = "semi_hard") -> Triplets:
+    """Returns the triplets that `TripletLoss` with the same selection averages over.
 
     Example:
 
@@ -63,20 +64,20 @@ def select_triplets(embeddings, labels, selection="semi_hard"):
     Args:
         embeddings: float tensor `(B, D)`.
         labels: int tensor `(B,)` or `(B, 1)`, below 0 for unknown people.
-        selection: `"semi_hard"` or `"hard"`, with a place for each pair (T = B²), or
-            `"batch_hard"`, with one for each anchor (T = B). Defaults to `"semi_hard"`.
+        selection: `"semi_hard"` or `"hard"`, with one place per pair (T = B²), or
+            `"batch_hard"`, with one per anchor (T = B). Defaults to `"semi_hard"`.
 
     Returns:
         `Triplets`.
 
     Raises:
-        ValueError: for another selection: `"all"` would need B³ places; as `TripletLoss` for
-            labels and embeddings.
+        ValueError: for another selection, since `"all"` would need B³ places; for labels and
+            embeddings as `TripletLoss`.
     """
     if selection not in ("semi_hard", "hard", "batch_hard"):
         raise ValueError(
-            "`selection` must be 'semi_hard', 'hard' or 'batch_hard': of all triplets only the "
-            f"number is held, see `count_triplets`. Received: selection={selection!r}"
+            "`selection` must be 'semi_hard', 'hard' or 'batch_hard'; all triplets can only be "
+            f"counted, see `count_triplets`. Received: selection={selection!r}"
         )
     labels, distances = _checked(labels, embeddings)
     positive, negative = pair_masks(labels)
@@ -98,8 +99,8 @@ def select_triplets(embeddings, labels, selection="semi_hard"):
     return Triplets(*(ops.reshape(place, (-1,)) for place in places))
 
 
-def count_triplets(embeddings, labels, margin=0.2):
-    """Returns how many triplets each anchor has, without holding any: O(B²) memory.
+def count_triplets(embeddings: Tensor, labels: Tensor, margin: float = 0.2) -> TripletCounts:
+    """Counts the triplets of each anchor without holding them, in O(B²) memory.
 
     Example:
 
@@ -118,7 +119,7 @@ def count_triplets(embeddings, labels, margin=0.2):
         `TripletCounts`.
 
     Raises:
-        ValueError: as `TripletLoss` for labels and embeddings.
+        ValueError: for labels and embeddings as `TripletLoss`.
     """
     labels, distances = _checked(labels, embeddings)
     positive, negative = (ops.sum(ops.cast(mask, "int32"), axis=1) for mask in pair_masks(labels))

@@ -1,10 +1,13 @@
-"""What the baselines of parts share: components that are computed from examples at once."""
+"""The base of the baselines of parts: components computed from all examples at once."""
 
-import numbers
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+
+from ...checks import positive_integer
+from ...types import Shape, Tensor
 
 
 class AdaptedComponents(keras.layers.Layer):
@@ -14,17 +17,15 @@ class AdaptedComponents(keras.layers.Layer):
         rank: int > 0, the number of components.
 
     Raises:
-        ValueError: `rank` is no positive integer.
+        ValueError: `rank` is not a positive integer.
     """
 
-    def __init__(self, rank, **kwargs):
+    def __init__(self, rank: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(rank, numbers.Integral) or rank < 1:
-            raise ValueError(f"`rank` must be a positive integer. Received: rank={rank!r}")
-        self.rank = int(rank)
-        self.components = None
+        self.rank = positive_integer("rank", rank)
+        self.components: Any = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates the weights."""
         features = input_shape[-1]
         if features is None or features < self.rank:
@@ -39,8 +40,8 @@ class AdaptedComponents(keras.layers.Layer):
             trainable=False,
         )
 
-    def adapt(self, examples):
-        """Sets the components by examples `(N, features)`.
+    def adapt(self, examples: Tensor) -> None:
+        """Computes the components from examples `(N, features)`.
 
         Raises:
             ValueError: there are no examples, or an entry is not finite.
@@ -53,16 +54,15 @@ class AdaptedComponents(keras.layers.Layer):
             )
         if not self.built:
             self.build(examples.shape)
-            self.built = True
         self._learn(examples)
 
     def _learn(self, examples):
         raise NotImplementedError
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the shape of the codes."""
         return (*input_shape[:-1], self.rank)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {**super().get_config(), "rank": self.rank}

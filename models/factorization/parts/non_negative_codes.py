@@ -6,30 +6,34 @@ Everything is differentiable, in the examples and in the components.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
 
-# Below it a denominator counts as zero: the quotient's own gradient would overflow in float32.
+from ...types import Tensor
+
+# Smaller denominators count as zero: the gradient of the quotient would overflow in float32.
 SMALLEST = 1e-18
 
 
-def divide(numerator, denominator):
+def divide(numerator: Tensor, denominator: Tensor) -> Tensor:
     """Returns the quotient, and 0 (with gradient 0) where the denominator is 0."""
     positive = ops.greater(denominator, SMALLEST)
-    # A NaN is no zero: it must reach the result.
+    # A NaN is not zero: it must reach the result.
     positive = ops.logical_or(positive, ops.isnan(denominator))
     quotient = numerator / ops.where(positive, denominator, ops.ones_like(denominator))
     return ops.where(positive, quotient, ops.zeros_like(quotient))
 
 
-def repeat(step, count, start, *constants):
-    """Returns a tensor after `count` times `step(tensor, *constants)`: one loop of the graph.
+def repeat(step: Callable[..., Tensor], count: int, start: Tensor, *constants: Any) -> Tensor:
+    """Returns a tensor after `count` applications of `step(tensor, *constants)`, in one loop.
 
-    Of `keras.ops`, JAX can differentiate only `scan`, and XLA under TensorFlow only a `while_loop`
-    that names the largest number of its iterations. Outside of a compiled function JAX compiles
-    each loop anew, except for one over the same function: `step` must be one of a module, and
-    no closure.
+    Of the loops of `keras.ops`, JAX can differentiate only `scan`, and XLA under TensorFlow only a
+    `while_loop` with a maximum number of iterations. Outside of a compiled function JAX compiles a
+    loop again unless its function is the same object: `step` must be a function of a module, not a
+    closure.
     """
     if keras.backend.backend() == "jax":
         return ops.scan(_scan_body(step), (start, *constants), length=count)[0][0]
@@ -46,8 +50,10 @@ def _scan_body(step):
     return lambda carry, _: ((step(*carry), *carry[1:]), None)
 
 
-def euclidean_codes(examples, components, weights, iterations):
-    """Lee & Seung 2001, eq. 4 with the components fixed, from equal codes.
+def euclidean_codes(
+    examples: Tensor, components: Tensor, weights: Tensor | None, iterations: int
+) -> Tensor:
+    """Runs equation 4 of Lee & Seung 2001 with fixed components, from equal codes.
 
     Minimises `Σ w (x − cH)² / 2`. Without weights an iteration costs `B·R²` operations.
     """
@@ -70,8 +76,10 @@ def _weighted_step(codes, numerator, weights, components):
     return codes * divide(numerator, ops.matmul(reconstruction, ops.transpose(components)))
 
 
-def divergence_codes(examples, components, weights, iterations):
-    """Lee & Seung 2001, eq. 5 with the components fixed, from equal codes.
+def divergence_codes(
+    examples: Tensor, components: Tensor, weights: Tensor | None, iterations: int
+) -> Tensor:
+    """Runs equation 5 of Lee & Seung 2001 with fixed components, from equal codes.
 
     Minimises `Σ w (x log(x / cH) − x + cH)`.
     """

@@ -1,10 +1,12 @@
 """Non-negative matrix factorization as a layer: examples in, non-negative codes out."""
 
-import numbers
+from typing import Any
 
 import keras
 from keras import ops
 
+from ...checks import positive_integer
+from ...types import Identifier, Shape, Tensor
 from .non_negative_codes import SMALLEST, divergence_codes, divide, euclidean_codes, repeat
 
 _CODES = {"euclidean": euclidean_codes, "divergence": divergence_codes}
@@ -24,38 +26,38 @@ class NonNegativeFactorization(keras.layers.Layer):
     ```
 
     by `iterations` of the paper's multiplicative rule with `H` fixed, from `c = 1`, so that equal
-    examples have equal codes whatever the batch. The loop has a fixed number of rounds, and
-    gradients flow through it.
+    examples have equal codes in every batch. The number of iterations is fixed, and gradients flow
+    through them.
 
-    How `H` is learned, `update`:
+    `update` chooses how `H` is learned:
 
-    - `"gradient"`: as any weight, from whatever loss the model has, through the codes; after each
-      step negative entries become 0. With `loss_weight` the layer adds its own loss.
+    - `"gradient"`: like any weight, from the model's loss, through the codes; after each step
+      negative entries become 0. With `loss_weight` the layer adds its own loss.
     - `"multiplicative"`: by the multiplicative rule, in `call` with `training=True`, as batch
-      normalization moves its statistics: no gradient and no optimizer. Past batches count by
-      sums that fade, so that mini-batches serve (the online scheme of Mairal et al. 2010, "Online
-      Learning for Matrix Factorization and Sparse Coding", JMLR 11). For the Euclidean loss, with
-      the sums over the batch,
+      normalization updates its statistics: without gradients or an optimizer. Past batches enter
+      through decaying sums, so that mini-batches suffice (the online scheme of Mairal et al. 2010,
+      "Online Learning for Matrix Factorization and Sparse Coding", JMLR 11). For the Euclidean
+      loss, with the sums over the batch,
 
       ```
       A ← m A + Σ cᵀc       B ← m B + Σ cᵀx
       H ← H · B / (A H)     component_iterations times
       ```
 
-      and for the divergence, `N` and `D` being set to the last numerator and denominator,
+      and for the divergence, where `N` and `D` are the last numerator and denominator,
 
       ```
       H ← (m N + H · Σ cᵀ(x / cH)) / (m D + Σ cᵀ1)     component_iterations times
       ```
 
-      Entries with a weight `w` below one enter the Euclidean sums as `w x + (1 − w) cH`, which
-      leaves a minimum of the weighted loss where it is. A component that no example uses stays as
-      it is. `trainable = False` stops the updates. Under `tf.distribute` the sums and `H` are means
-      over the replicas.
+      Entries with a weight `w` below one enter the Euclidean sums as `w x + (1 − w) cH`, which does
+      not move the minima of the weighted loss. A component that no example uses does not change.
+      `trainable = False` stops the updates. Under `tf.distribute` the sums and `H` are means over
+      the replicas.
 
     Inputs must be non-negative; negative entries count as 0. An example of zeros has the code 0.
-    NaN makes the codes of its example NaN, and the training fails visibly; `nan_as_missing` leaves
-    such entries out instead. Computation and sums are in float32 for float16 and bfloat16.
+    NaN makes the codes of its example NaN, so that training fails visibly; with `nan_as_missing`
+    such entries are excluded. Computation and sums are in float32 for float16 and bfloat16.
 
     Example:
 
@@ -74,48 +76,48 @@ class NonNegativeFactorization(keras.layers.Layer):
         rank: int > 0, the number of components.
         loss: `"euclidean"` or `"divergence"`.
         update: `"gradient"` or `"multiplicative"`.
-        iterations: int > 0, rounds that find the codes.
-        momentum: float in [0, 1), `m`, the share of the sums over past batches that a step leaves.
+        iterations: int > 0, the iterations for the codes.
+        momentum: float in [0, 1), `m`, the share of the sums over past batches that a step keeps.
             0 for batches of all examples; larger for smaller batches.
-        component_iterations: int > 0, rounds that move `H` in a step.
-        components_initializer: initializer of `H`, of which absolute values are taken; `None` for
-            numbers uniform in [0, 1).
+        component_iterations: int > 0, the iterations for `H` in a step.
+        components_initializer: initializer of `H`, whose absolute values are taken; `None` for
+            uniform numbers in [0, 1).
         components_regularizer: regularizer of `H`, or `None`; for `update="gradient"` only.
-        returns: `"codes"`, or `"reconstruction"` for `cH`, as an autoencoder has it.
+        returns: `"codes"`, or `"reconstruction"` for `cH`, as an autoencoder.
         loss_weight: float ≥ 0; above 0 the layer adds `loss_weight` times its loss, summed over
             the features and averaged over the examples, to the model's.
-        nan_as_missing: bool, whether NaN stands for an entry that is not known. An example without
-            any known entry has the code 0.
+        nan_as_missing: bool, whether NaN marks a missing entry. An example without known entries
+            has the code 0.
 
     Call arguments:
         inputs: `(batch, …, features)`, non-negative.
-        weights: the inputs' shape, or broadcasting to it, in [0, 1]: how much an entry counts in
-            the loss; 0 leaves it out. `None` for 1 everywhere.
-        training: bool, whether `update="multiplicative"` moves `H`.
-        mask: bool, the inputs' shape without the features; false where an example is to count
-            neither in the update nor in the loss. It has codes all the same.
+        weights: the inputs' shape, or broadcasting to it, in [0, 1]: the weight of an entry in the
+            loss; 0 excludes it. `None` for 1 everywhere.
+        training: bool, whether `update="multiplicative"` updates `H`.
+        mask: bool, the inputs' shape without the features; False excludes an example from the
+            update and from the loss, but it has codes too.
 
-    Output shape: `(batch, …, rank)`, or the inputs' for reconstructions.
+    Output shape: `(batch, …, rank)`, or the inputs' shape for reconstructions.
 
     Raises:
-        ValueError: an argument is out of its range, or the number of features is not known.
+        ValueError: an argument is out of its range, or the number of features is unknown.
     """
 
     def __init__(
         self,
-        rank,
-        loss="euclidean",
-        update="gradient",
-        iterations=30,
-        momentum=0.7,
-        component_iterations=10,
-        components_initializer=None,
-        components_regularizer=None,
-        returns="codes",
-        loss_weight=0.0,
-        nan_as_missing=False,
-        **kwargs,
-    ):
+        rank: int,
+        loss: str = "euclidean",
+        update: str = "gradient",
+        iterations: int = 30,
+        momentum: float = 0.7,
+        component_iterations: int = 10,
+        components_initializer: Identifier = None,
+        components_regularizer: Identifier = None,
+        returns: str = "codes",
+        loss_weight: float = 0.0,
+        nan_as_missing: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         counts = {
             "rank": rank,
@@ -123,16 +125,15 @@ class NonNegativeFactorization(keras.layers.Layer):
             "component_iterations": component_iterations,
         }
         for name, value in counts.items():
-            if not isinstance(value, numbers.Integral) or value < 1:
-                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+            positive_integer(name, value)
         choices = {
             "loss": (loss, tuple(_CODES)),
             "update": (update, ("gradient", "multiplicative")),
             "returns": (returns, ("codes", "reconstruction")),
         }
-        for name, (value, known) in choices.items():
-            if value not in known:
-                raise ValueError(f"`{name}` must be one of {known}. Received: {name}={value!r}")
+        for name, (choice, allowed) in choices.items():
+            if choice not in allowed:
+                raise ValueError(f"`{name}` must be one of {allowed}. Received: {name}={choice!r}")
         if not 0 <= momentum < 1:
             raise ValueError(f"`momentum` must be in [0, 1). Received: momentum={momentum}")
         if not loss_weight >= 0:
@@ -160,11 +161,11 @@ class NonNegativeFactorization(keras.layers.Layer):
         self.loss_weight = float(loss_weight)
         self.nan_as_missing = bool(nan_as_missing)
         self.supports_masking = True
-        self.components = None
-        self.code_sums = None
-        self.data_sums = None
+        self.components: Any = None
+        self.code_sums: Any = None
+        self.data_sums: Any = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates the weights."""
         features = self._features(input_shape)
         self.input_spec = keras.layers.InputSpec(ndim=len(input_shape), axes={-1: features})
@@ -182,7 +183,7 @@ class NonNegativeFactorization(keras.layers.Layer):
         if by_gradient:
             return
         # In bfloat16 the additions of a batch would be rounded away.
-        kept = {
+        options: dict[str, Any] = {
             "initializer": "zeros",
             "dtype": _computing_dtype(self.variable_dtype),
             "trainable": False,
@@ -190,13 +191,19 @@ class NonNegativeFactorization(keras.layers.Layer):
             "aggregation": "mean",
         }
         columns = self.rank if self.loss == "euclidean" else features
-        self.code_sums = self.add_weight(shape=(self.rank, columns), name="code_sums", **kept)
-        self.data_sums = self.add_weight(shape=(self.rank, features), name="data_sums", **kept)
+        self.code_sums = self.add_weight(shape=(self.rank, columns), name="code_sums", **options)
+        self.data_sums = self.add_weight(shape=(self.rank, features), name="data_sums", **options)
 
     def _initialize_components(self, shape, dtype=None):
         return ops.abs(self.components_initializer(shape, dtype=dtype))
 
-    def call(self, inputs, weights=None, training=None, mask=None):
+    def call(
+        self,
+        inputs: Tensor,
+        weights: Tensor | None = None,
+        training: bool | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
         """Returns the codes, or the reconstruction."""
         features = inputs.shape[-1]
         dtype = _computing_dtype(inputs.dtype)
@@ -219,13 +226,13 @@ class NonNegativeFactorization(keras.layers.Layer):
         outputs = ops.reshape(outputs, (*ops.shape(inputs)[:-1], outputs.shape[-1]))
         return ops.cast(outputs, self.compute_dtype)
 
-    def reconstruct(self, codes):
+    def reconstruct(self, codes: Tensor) -> Tensor:
         """Returns `cH` of codes `(…, rank)`, which have the shape `(…, features)`."""
         codes = ops.convert_to_tensor(codes)
         return ops.matmul(codes, ops.cast(self.components, codes.dtype))
 
     def _learn(self, examples, codes, components, weights, mask, learns):
-        """Adds the loss of the examples that count, and moves the components by them."""
+        """Adds the loss of the examples that the mask keeps, and updates the components."""
         count = ops.cast(ops.shape(codes)[0], codes.dtype)
         if mask is not None:
             mask = ops.reshape(ops.cast(mask, "bool"), (-1, 1))
@@ -281,7 +288,7 @@ class NonNegativeFactorization(keras.layers.Layer):
         return moved
 
     def _add(self, sums, value):
-        """Lets the sums fade and adds those of a batch; returns what they are then."""
+        """Decays the sums, adds those of a batch, and returns the result."""
         sums.assign(ops.cast(self.momentum * ops.cast(sums, value.dtype) + value, sums.dtype))
         return ops.cast(sums, value.dtype)
 
@@ -294,13 +301,13 @@ class NonNegativeFactorization(keras.layers.Layer):
             )
         return features
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the shape of the codes, or that of the inputs for reconstructions."""
         features = self._features(input_shape)
         size = self.rank if self.returns == "codes" else features
         return (*input_shape[:-1], size)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {
             **super().get_config(),
@@ -319,14 +326,14 @@ class NonNegativeFactorization(keras.layers.Layer):
 
 
 def _rescale(components, product, square):
-    """Returns `H · B / (A H)`, and `H` as it is where no example uses it."""
+    """Returns `H · B / (A H)`, or `H` where no example uses it."""
     denominator = ops.matmul(square, components)
     moved = components * divide(product, denominator)
     return ops.where(ops.greater(denominator, SMALLEST), moved, components)
 
 
 def _completed_product(components, past, examples, codes, weights):
-    """Returns `B` with what the weights leave out taken from the reconstruction."""
+    """Returns `B`, completed by the reconstruction where weights are below one."""
     completed = weights * examples + (1 - weights) * ops.matmul(codes, components)
     return past + ops.matmul(ops.transpose(codes), completed)
 
@@ -337,13 +344,13 @@ def _complete_and_rescale(components, past, examples, codes, weights, square):
 
 
 def _shared(components, past, examples, codes):
-    """Returns `N`: what of the examples the rule for the divergence gives to each component."""
+    """Returns `N`: the share of the examples that the divergence rule assigns to components."""
     ratio = divide(examples, ops.matmul(codes, components))
     return past + components * ops.matmul(ops.transpose(codes), ratio)
 
 
 def _share_and_divide(components, past, examples, codes, used):
-    """Returns `N / D`, and `H` as it is where no example uses it."""
+    """Returns `N / D`, or `H` where no example uses it."""
     moved = divide(_shared(components, past, examples, codes), used)
     return ops.where(ops.greater(used, SMALLEST), moved, components)
 

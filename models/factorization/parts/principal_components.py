@@ -1,9 +1,10 @@
-"""Principal components as a layer: the baseline of parts whose signs are free."""
+"""Principal components as a layer: the baseline of parts of either sign."""
 
 import keras
 import numpy as np
 from keras import ops
 
+from ...types import Shape, Tensor
 from .adapted_components import AdaptedComponents
 
 
@@ -37,10 +38,10 @@ class PrincipalComponents(AdaptedComponents):
     Output shape: `(…, rank)`, sorted by falling variance.
 
     Raises:
-        ValueError: `rank` is no positive integer or above the number of features.
+        ValueError: `rank` is not a positive integer, or above the number of features.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates the weights."""
         super().build(input_shape)
         self.mean = self.add_weight(
@@ -52,17 +53,17 @@ class PrincipalComponents(AdaptedComponents):
         covariance = (examples - mean).T @ (examples - mean) / len(examples)
         _, vectors = np.linalg.eigh(covariance)
         components = vectors[:, ::-1][:, : self.rank].T
-        # An eigenvector's sign is free: the larger part of it shall be positive.
+        # An eigenvector's sign is free: make its largest entry positive.
         largest = np.abs(components).argmax(axis=1)
         signs = np.sign(components[np.arange(self.rank), largest])
         self.mean.assign(mean)
         self.components.assign(components * signs[:, None])
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         """Returns the codes."""
         return ops.matmul(inputs - self.mean, ops.transpose(self.components))
 
-    def reconstruct(self, codes):
+    def reconstruct(self, codes: Tensor) -> Tensor:
         """Returns `m + c P` of codes `(…, rank)`, which have the shape `(…, features)`."""
         codes = ops.convert_to_tensor(codes)
         restored = ops.matmul(codes, ops.cast(self.components, codes.dtype))

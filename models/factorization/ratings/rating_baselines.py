@@ -1,18 +1,27 @@
 """Predictions of ratings without factors: the mean, biases of users and items, popularity."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 _ROUNDS = 1000
 _TOLERANCE = 1e-10
 
 
-def global_mean(ratings):
+def global_mean(ratings: ArrayLike) -> float:
     """Returns the mean of ratings (N,), a float; NaN without any."""
     ratings = np.asarray(ratings, "float64")
     return float(ratings.mean()) if ratings.size else float("nan")
 
 
-def rating_biases(users, items, ratings, num_users, num_items, user_penalty=3.0, item_penalty=3.0):
+def rating_biases(
+    users: ArrayLike,
+    items: ArrayLike,
+    ratings: ArrayLike,
+    num_users: int,
+    num_items: int,
+    user_penalty: float = 3.0,
+    item_penalty: float = 3.0,
+) -> tuple[np.ndarray, np.ndarray]:
     """Fits r_ui = μ + b_u + c_i by regularised least squares.
 
     The biases minimise Σ (r_ui − μ − b_u − c_i)² + κ Σ b_u² + κ' Σ c_i² with μ the mean rating
@@ -26,7 +35,7 @@ def rating_biases(users, items, ratings, num_users, num_items, user_penalty=3.0,
         user_penalty, item_penalty: floats ≥ 0, κ and κ', in ratings.
 
     Returns:
-        Float64 arrays (num_users,) and (num_items,); zero for who has no ratings.
+        Float64 arrays (num_users,) and (num_items,); zero for users and items without ratings.
 
     Example:
 
@@ -50,6 +59,6 @@ def rating_biases(users, items, ratings, num_users, num_items, user_penalty=3.0,
     return user_biases, item_biases
 
 
-def item_popularity(items, num_items):
+def item_popularity(items: ArrayLike, num_items: int) -> np.ndarray:
     """Returns the number of ratings of each item, int array (num_items,), from indices (N,)."""
     return np.bincount(np.asarray(items, "int64"), minlength=num_items)

@@ -2,17 +2,20 @@
 
 import math
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
 from ...backend import fused
+from ...types import Tensor
 from .rating_updates import fold_in, sweeps
 
 
 @keras.saving.register_keras_serializable(package="methodical")
 class RatingFactorization(keras.Model):
-    """Predicts r_ui = μ + b_u + c_i + w_u·h_i with w_u, h_i ≥ 0 from the ratings that there are.
+    """Predicts r_ui = μ + b_u + c_i + w_u·h_i with w_u, h_i ≥ 0 from observed ratings.
 
     Each training step makes `sweeps_per_step` sweeps of closed-form updates (hierarchical
     alternating least squares over the observed ratings; Cichocki & Phan 2009), each the exact
@@ -21,22 +24,22 @@ class RatingFactorization(keras.Model):
         Σ (r_ui − μ − b_u − c_i − w_u·h_i)² + λ Σ_u n_u^p ‖w_u‖² + λ Σ_i n_i^p ‖h_i‖²
             + κ (Σ b_u² + Σ c_i²)
 
-    in one block, so it never rises. n_u and n_i count ratings, μ is their mean, the biases have
-    either sign. `members` such factorizations, which differ in their random start alone, advance
-    together; the prediction is their mean, which is again μ + biases + a non-negative
+    in one block, so it never rises. n_u and n_i are numbers of ratings, μ is the mean rating;
+    biases have either sign. `members` factorizations, which differ only in their random start,
+    advance together; the prediction is their mean, which is again μ + biases + a non-negative
     factorization, of rank `members * rank`. It is clipped to `rating_range`.
 
-    `fit` must get all the ratings in every batch: the updates are exact for the ratings of the
-    batch and forget others. With arrays that is the default; a dataset must hold one batch.
-    `loss` in the logs is the objective divided by the number of ratings, the members' mean; in
-    evaluation it is the mean squared error of the predictions. There is no optimizer and no
-    gradient, the weights count as non-trainable.
+    Each batch of `fit` must contain all ratings: the updates are exact for the ratings of the batch
+    and forget the rest. With arrays that is the default; a dataset must hold a single batch. `loss`
+    in the logs is the objective divided by the number of ratings, averaged over the members; in
+    evaluation it is the mean squared error of the predictions. There are no optimizer and no
+    gradients; the weights count as non-trainable.
 
-    Users and items are indices. An index outside the range, or one without ratings in training,
-    has zero bias and factors: the prediction is μ plus the other's bias.
+    Users and items are indices. An index outside the range, or without ratings in training, has
+    zero bias and factors: the prediction is μ plus the bias of the known side.
 
-    Ten sweeps are about enough. On the five published folds of MovieLens 100k they give a mean
-    RMSE of 0.905 with the defaults, and sixteen 0.901 with `rank=30, members=24,
+    About ten sweeps are enough. On the five published folds of MovieLens 100k they give a mean
+    RMSE of 0.905 with the defaults, and sixteen give 0.901 with `rank=30, members=24,
     factor_penalty=0.125`; the penalties were chosen on ratings held out of the training ones.
 
     Args:
@@ -44,16 +47,16 @@ class RatingFactorization(keras.Model):
         num_items: int ≥ 1.
         rank: int ≥ 1. Factors of a member.
         members: int ≥ 1. Factorizations whose predictions are averaged.
-        factor_penalty: float ≥ 0. λ, in units of the rating range's length, so that it means the
-            same whatever the scale of the ratings.
+        factor_penalty: float ≥ 0. λ, in units of the rating range's length, so that it does not
+            depend on the scale of the ratings.
         penalty_exponent: float ≥ 0. p. 0 penalises all users and items alike, 1 in proportion to
             their number of ratings.
         bias_penalty: float ≥ 0. κ, in ratings.
-        rating_range: pair of floats, the least and the greatest rating.
+        rating_range: pair of floats, the lowest and the highest rating.
         sweeps_per_step: int ≥ 1.
         fold_in_sweeps: int ≥ 1. Sweeps of coordinate descent of `score_histories`.
-        popularity_weight: float ≥ 0. What `ranking` adds to a rating for the logarithm of the
-            item's number of ratings. 0 ranks by predicted rating alone.
+        popularity_weight: float ≥ 0. The factor of the logarithm of an item's number of ratings
+            that `ranking` adds to its predicted rating. 0 ranks by predicted rating alone.
         seed: int or `None`. Seed of the random start.
 
     Raises:
@@ -79,21 +82,21 @@ class RatingFactorization(keras.Model):
 
     def __init__(
         self,
-        num_users,
-        num_items,
-        rank=20,
+        num_users: int,
+        num_items: int,
+        rank: int = 20,
         *,
-        members=8,
-        factor_penalty=0.15,
-        penalty_exponent=0.5,
-        bias_penalty=3.0,
-        rating_range=(1.0, 5.0),
-        sweeps_per_step=1,
-        fold_in_sweeps=20,
-        popularity_weight=1.0,
-        seed=None,
-        **kwargs,
-    ):
+        members: int = 8,
+        factor_penalty: float = 0.15,
+        penalty_exponent: float = 0.5,
+        bias_penalty: float = 3.0,
+        rating_range: Sequence[float] = (1.0, 5.0),
+        sweeps_per_step: int = 1,
+        fold_in_sweeps: int = 20,
+        popularity_weight: float = 1.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         whole = {
             "num_users": num_users,
@@ -113,22 +116,22 @@ class RatingFactorization(keras.Model):
             "bias_penalty": bias_penalty,
             "popularity_weight": popularity_weight,
         }
-        for name, value in real.items():
-            if not 0 <= value < math.inf:
-                raise ValueError(f"{name} must be finite and not negative. Received: {value!r}")
-            setattr(self, name, float(value))
+        for name, number in real.items():
+            if not 0 <= number < math.inf:
+                raise ValueError(f"{name} must be finite and not negative. Received: {number!r}")
+            setattr(self, name, float(number))
         low, high = map(float, rating_range)
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise ValueError(
-                "rating_range must be the least and the greatest rating. "
+                "rating_range must be the lowest and the highest rating. "
                 f"Received: {rating_range!r}"
             )
         self.rating_range = (low, high)
         self.seed = seed
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Creates the weights; their shapes do not depend on the input."""
-        # The mean product of a user's and an item's factors is then a quarter of the range.
+        # Makes the mean product of a user's and an item's factors a quarter of the range.
         low, high = self.rating_range
         scale = math.sqrt(math.pi * (high - low) / (8 * self.rank))
         seeds = (None, None) if self.seed is None else (2 * self.seed, 2 * self.seed + 1)
@@ -149,9 +152,8 @@ class RatingFactorization(keras.Model):
         self.item_counts = weight("item_counts", (self.num_items,))
         self.user_factors = weight("user_factors", (*users, self.rank), half_normal(seeds[0]))
         self.item_factors = weight("item_factors", (*items, self.rank), half_normal(seeds[1]))
-        self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: dict[str, Tensor]) -> Tensor:
         """Returns the predicted ratings of pairs of users and items."""
         user_biases, user_factors = self._user_rows(inputs["user"])
         item_biases = _rows(self.item_biases, inputs["item"])
@@ -159,7 +161,7 @@ class RatingFactorization(keras.Model):
         products = ops.sum(user_factors * item_factors, axis=-1)
         return self._clip(self.mean + ops.mean(user_biases + item_biases + products, axis=-1))
 
-    def score_users(self, users):
+    def score_users(self, users: Tensor) -> Tensor:
         """Returns the predicted ratings of all items.
 
         Args:
@@ -171,15 +173,14 @@ class RatingFactorization(keras.Model):
         self._ensure_built()
         return self._scores(*self._user_rows(users))
 
-    def ranking(self, ratings):
-        """Returns by what items are ordered: `r + a log(1 + n)`, with n ratings of the item.
+    def ranking(self, ratings: Tensor) -> Tensor:
+        """Returns the scores that order items: `r + a log(1 + n)`, with n ratings of the item.
 
-        Whether a user likes an item depends on whether they meet it at all, and of items with few
-        ratings the prediction is the least certain: by predicted rating alone the best are items
-        that hardly anybody knows. `a` is `popularity_weight`.
+        Predictions are least certain for items with few ratings: by predicted rating alone the
+        first items would be ones that hardly anybody knows. `a` is `popularity_weight`.
 
         Args:
-            ratings: float tensor (batch, num_items), as `score_users` gives them.
+            ratings: float tensor (batch, num_items), as `score_users` returns them.
 
         Returns:
             Float tensor (batch, num_items).
@@ -188,8 +189,8 @@ class RatingFactorization(keras.Model):
         counts = ops.cast(self.item_counts, ratings.dtype)
         return ratings + self.popularity_weight * ops.log1p(counts)
 
-    def score_histories(self, items, ratings, mask):
-        """Returns the predicted ratings of all items, by users known by some ratings alone.
+    def score_histories(self, items: Tensor, ratings: Tensor, mask: Tensor) -> Tensor:
+        """Returns the predicted ratings of all items for users known only by some ratings.
 
         Their biases and factors minimise the training objective with the items held fixed. With
         an empty history they are zero, and the scores are μ plus the items' biases.
@@ -218,8 +219,10 @@ class RatingFactorization(keras.Model):
         )
         return self._scores(biases, factors)
 
-    def fit(self, x=None, y=None, batch_size=None, **kwargs):
-        """As `keras.Model.fit`; arrays are one batch, in their order, unless told otherwise."""
+    def fit(
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any
+    ) -> keras.callbacks.History:
+        """Trains as `keras.Model.fit`; by default arrays are one batch, and are not shuffled."""
         if batch_size is None and hasattr(y, "__len__"):
             batch_size = max(len(y), 1)
         kwargs.setdefault("shuffle", False)
@@ -227,16 +230,23 @@ class RatingFactorization(keras.Model):
             warnings.filterwarnings("ignore", message="The model does not have any trainable")
             return super().fit(x, y, batch_size=batch_size, **kwargs)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         """Updates the weights in training; returns the loss described in the class."""
         if self.loss is not None:
             raise ValueError(
-                "RatingFactorization has its own loss: compile it without, and give what is to be "
-                f"watched as `metrics`. Received: loss={self.loss!r}"
+                "RatingFactorization has its own loss: compile it without a loss, and pass what to "
+                f"monitor as `metrics`. Received: loss={self.loss!r}"
             )
         if y is None:
             raise ValueError(
-                "RatingFactorization needs ratings: give `(inputs, ratings)`. Received: y=None"
+                "RatingFactorization needs ratings: pass `(inputs, ratings)`. Received: y=None"
             )
         ratings = ops.reshape(ops.cast(y, self.variable_dtype), (-1,))
         weights = ops.ones_like(ratings)
@@ -265,7 +275,7 @@ class RatingFactorization(keras.Model):
             items,
             ratings,
             weights,
-            # As tensors, so that TensorFlow does not trace anew for other values.
+            # As tensors, so that TensorFlow does not trace again for other values.
             ops.convert_to_tensor(self._penalty(), self.variable_dtype),
             ops.convert_to_tensor(self.penalty_exponent, self.variable_dtype),
             ops.convert_to_tensor(self.bias_penalty, self.variable_dtype),
@@ -279,7 +289,7 @@ class RatingFactorization(keras.Model):
         self.item_factors.assign(ops.transpose(state["item_factors"], (1, 2, 0)))
         return ops.mean(objective) / total
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
         return {
             **super().get_config(),

@@ -1,21 +1,23 @@
 """Alternating closed-form updates of biases and non-negative factors over observed ratings.
 
 Hierarchical alternating least squares (Cichocki, Phan 2009: Fast local algorithms for large scale
-nonnegative matrix and tensor factorizations, IEICE Transactions E92-A) with sums over what is
-observed alone, as in Yu, Hsieh, Si, Dhillon 2012: Scalable coordinate descent approaches to
+nonnegative matrix and tensor factorizations, IEICE Transactions E92-A) with sums over observed
+ratings only, as in Yu, Hsieh, Si, Dhillon 2012: Scalable coordinate descent approaches to
 parallel matrix factorization for recommender systems, ICDM. Several factorizations, the members,
 advance together: they are the last axis of every array.
 """
 
 from keras import ops
 
+from ...types import Tensor
 
-def counts(ids, weights, size):
+
+def counts(ids: Tensor, weights: Tensor, size: int) -> Tensor:
     """Returns the summed weights (size,) of the ratings (N,) of each user, or of each item."""
     return ops.segment_sum(weights, ids, size)
 
 
-def residuals(state, users, items, ratings):
+def residuals(state: dict[str, Tensor], users: Tensor, items: Tensor, ratings: Tensor) -> Tensor:
     """Returns ratings minus predictions, (N, members).
 
     Args:
@@ -36,7 +38,9 @@ def residuals(state, users, items, ratings):
     return ops.fori_loop(0, state["user_factors"].shape[0], less_factor, start)
 
 
-def penalties(state, user_penalty, item_penalty, bias_penalty):
+def penalties(
+    state: dict[str, Tensor], user_penalty: Tensor, item_penalty: Tensor, bias_penalty: float
+) -> Tensor:
     """Returns the penalty terms of the objective, (members,).
 
     Args:
@@ -44,7 +48,7 @@ def penalties(state, user_penalty, item_penalty, bias_penalty):
         user_penalty, item_penalty: tensors (U,) and (I,), the weight of a squared factor.
         bias_penalty: float, the weight of a squared bias.
     """
-    total = 0.0
+    total: Tensor = 0.0
     for side, penalty in (("user", user_penalty), ("item", item_penalty)):
         squares = ops.sum(ops.square(state[f"{side}_factors"]), axis=0)
         total = total + ops.sum(ops.expand_dims(penalty, 1) * squares, axis=0)
@@ -52,7 +56,17 @@ def penalties(state, user_penalty, item_penalty, bias_penalty):
     return total
 
 
-def sweeps(state, users, items, ratings, weights, penalty, exponent, bias_penalty, count):
+def sweeps(
+    state: dict[str, Tensor],
+    users: Tensor,
+    items: Tensor,
+    ratings: Tensor,
+    weights: Tensor,
+    penalty: float | Tensor,
+    exponent: float | Tensor,
+    bias_penalty: float | Tensor,
+    count: int,
+) -> tuple[dict[str, Tensor], Tensor]:
     """Runs sweeps of updates, each the exact minimiser of the objective in one block.
 
     A sweep sets the users' biases, the items' biases, then for k = 1 … rank factor k of all users
@@ -95,18 +109,18 @@ def sweeps(state, users, items, ratings, weights, penalty, exponent, bias_penalt
         )
         return residual - ops.take(new - biases, ids, axis=0), new
 
-    def update_factor(side, residual, own, other):
+    def update_factor(side, residual, own, opposite):
         ids, size = sides[side]
-        weighted = weights * other
+        weighted = weights * opposite
         sums = ops.segment_sum(
-            ops.concatenate([weighted * residual, weighted * other], axis=1), ids, size
+            ops.concatenate([weighted * residual, weighted * opposite], axis=1), ids, size
         )
         slopes, curvatures = ops.split(sums, 2, axis=1)
         new = quotient(
             slopes + curvatures * own, curvatures + ops.expand_dims(factor_penalties[side], 1)
         )
         new = ops.maximum(new, 0.0)
-        return residual - ops.take(new - own, ids, axis=0) * other, new
+        return residual - ops.take(new - own, ids, axis=0) * opposite, new
 
     def update_factors(k, carry):
         residual, user_factors, item_factors = carry
@@ -135,7 +149,15 @@ def sweeps(state, users, items, ratings, weights, penalty, exponent, bias_penalt
     return new, objective
 
 
-def fold_in(item_factors, targets, weights, penalty, exponent, bias_penalty, count):
+def fold_in(
+    item_factors: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    penalty: float | Tensor,
+    exponent: float | Tensor,
+    bias_penalty: float,
+    count: int,
+) -> tuple[Tensor, Tensor]:
     """Solves the objective of `sweeps` for users' biases and factors, with the items held fixed.
 
     Coordinate descent on the normal equations; the problem is strictly convex.
@@ -180,13 +202,13 @@ def fold_in(item_factors, targets, weights, penalty, exponent, bias_penalty, cou
     return values[0], ops.transpose(values[1:], (1, 2, 0))
 
 
-def quotient(numerator, denominator):
+def quotient(numerator: Tensor, denominator: Tensor) -> Tensor:
     """Returns the quotient, zero where the denominator is zero."""
     positive = denominator > 0
     return ops.where(positive, numerator / ops.where(positive, denominator, 1.0), 0.0)
 
 
-def replace_row(array, k, row):
+def replace_row(array: Tensor, k: Tensor, row: Tensor) -> Tensor:
     """Returns the array with row k replaced."""
     index = ops.reshape(ops.cast(k, "int32"), (1, 1))
     return ops.scatter_update(array, index, ops.expand_dims(row, 0))

@@ -1,13 +1,15 @@
-"""What a factorization is, and the call of its compiled loop."""
+"""The result of a factorization, and the call of its compiled loop."""
 
 import dataclasses
 import operator
+from typing import Any
 
 import numpy as np
 from keras import ops
 
 from .iteration import CONVERGED, REFUSED, alternation
 from .losses import check_loss
+from .reading import Reading
 
 SOLVERS = ("multiplicative", "hierarchical", "additive")
 REASONS = {CONVERGED: "tolerance", REFUSED: "guard"}
@@ -15,16 +17,16 @@ REASONS = {CONVERGED: "tolerance", REFUSED: "guard"}
 
 @dataclasses.dataclass(frozen=True)
 class Factorization:
-    """What `factorize` found.
+    """The result of `factorize`.
 
     Attributes:
         W: array (n, rank).
         H: array (rank, m).
         losses: float64 array, the objective at the start and after each evaluated iteration; it
             never rises beyond rounding.
-        iterations: int, iterations run, a refused one included.
-        stopped: `"iterations"`: all of them ran. `"tolerance"`: the objective falls no longer.
-            `"guard"`: an iteration would have raised the objective, and its result was thrown away.
+        iterations: int, the iterations that ran, including a rejected one.
+        stopped: `"iterations"`: all of them ran. `"tolerance"`: the objective no longer falls.
+            `"guard"`: an iteration would have raised the objective, and its result was discarded.
     """
 
     W: np.ndarray
@@ -34,43 +36,43 @@ class Factorization:
     stopped: str
 
 
-def check_solver(solver, loss):
-    """Raises unless the solver is one of the three and has this loss."""
+def check_solver(solver: str, loss: str) -> None:
+    """Raises an error unless the solver is known and supports the loss."""
     check_loss(loss)
     if solver not in SOLVERS:
         raise ValueError(f"`solver` should be one of {', '.join(SOLVERS)}. Received: {solver!r}")
     if solver == "hierarchical" and loss != "euclidean":
         raise ValueError(
-            'The hierarchical solver should have the loss "euclidean"; use "multiplicative" for '
+            'The hierarchical solver supports only the loss "euclidean"; use "multiplicative" for '
             f"the divergence. Received: loss={loss!r}"
         )
 
 
 def run(
-    reading,
-    matrix,
-    W,
-    H,
+    reading: Reading,
+    matrix: tuple[type, tuple, dict[str, Any]],
+    W: np.ndarray,
+    H: np.ndarray,
     *,
-    loss,
-    solver,
-    rows_only,
-    iterations,
-    tolerance,
-    penalties,
-    learning_rate,
-    evaluate_every,
-):
+    loss: str,
+    solver: str,
+    rows_only: bool,
+    iterations: int,
+    tolerance: float,
+    penalties: tuple[float, ...],
+    learning_rate: float | None,
+    evaluate_every: int,
+) -> Factorization:
     """Returns the `Factorization` of a `Reading`.
 
     Args:
         reading: `Reading` of V.
         matrix: its `matrix()`.
-        W: array (n, r) to start from.
-        H: array (r, m) to start from.
-        loss: as in `factorize`, like all that are not named here.
+        W: initial array (n, r).
+        H: initial array (r, m).
+        loss: as in `factorize`.
         solver: as in `factorize`.
-        rows_only: whether H stays.
+        rows_only: whether H is fixed.
         iterations: as in `factorize`.
         tolerance: as in `factorize`.
         penalties: four floats, l1 of W and of H, l2 of W and of H.

@@ -1,20 +1,30 @@
-"""Starts: random, or from the singular vectors (Boutsidis & Gallopoulos 2008)."""
+"""Initial factors: random, or from singular vectors (Boutsidis & Gallopoulos 2008)."""
 
 import numpy as np
 
-from .reading import read
+from ...types import Matrix
+from .reading import Reading, read
 from .truncated_svd import decompose
 
 STARTS = ("random", "nndsvd", "nndsvda")
 
 
-def initialize(V, rank, start="random", *, weights=None, observed="all", dtype=None, seed=None):
-    """Returns non-negative factors to start from.
+def initialize(
+    V: Matrix,
+    rank: int,
+    start: str = "random",
+    *,
+    weights: Matrix | None = None,
+    observed: str = "all",
+    dtype: str | None = None,
+    seed: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns initial non-negative factors.
 
-    `"random"`: absolute values of standard normals times `√(mean(V) / rank)`. `"nndsvd"`: of each
-    pair of singular vectors the positive or the negative parts, whichever is larger; about half of
-    it is zero, and a multiplicative update leaves a zero as it is: use it with the hierarchical
-    solver. `"nndsvda"`: the same with the zeros replaced by the mean of V.
+    `"random"`: absolute values of standard normals times `√(mean(V) / rank)`. `"nndsvd"`: the
+    positive or the negative parts of each pair of singular vectors, whichever are larger; about
+    half of the entries are zero, and multiplicative updates never change a zero: use it with the
+    hierarchical solver. `"nndsvda"`: the same with the zeros replaced by the mean of V.
 
     Args:
         V: non-negative matrix (n, m), as in `factorize`.
@@ -23,7 +33,7 @@ def initialize(V, rank, start="random", *, weights=None, observed="all", dtype=N
         weights: as in `factorize`.
         observed: as in `factorize`.
         dtype: as in `factorize`.
-        seed: int, or None for one that nobody knows. Defaults to None.
+        seed: int, or None for a random seed. Defaults to None.
 
     Returns:
         Arrays W (n, rank) and H (rank, m) of V's dtype.
@@ -31,8 +41,10 @@ def initialize(V, rank, start="random", *, weights=None, observed="all", dtype=N
     return start_factors(read(V, weights, observed, dtype), rank, start, seed)
 
 
-def start_factors(reading, rank, start, seed):
-    """Returns the same of a `Reading`."""
+def start_factors(
+    reading: Reading, rank: int, start: str, seed: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the result of `initialize` for a `Reading`."""
     if start not in STARTS:
         raise ValueError(
             f"`start` should be one of {', '.join(STARTS)}, or a pair (W, H). Received: {start!r}"

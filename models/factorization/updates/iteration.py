@@ -1,6 +1,8 @@
 """The compiled loop of `factorize`: iterations, losses and the monotonicity guard."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 from keras import ops
 
@@ -13,12 +15,20 @@ RUNNING, CONVERGED, REFUSED = 0, 1, 2
 
 
 @functools.cache
-def alternation(matrix_class, settings, loss, solver, rows_only, evaluate_every, plain):
+def alternation(
+    matrix_class: type,
+    settings: tuple,
+    loss: str,
+    solver: str,
+    rows_only: bool,
+    evaluate_every: int,
+    plain: bool,
+) -> Callable[..., Any]:
     """Returns the compiled loop.
 
     Args:
         matrix_class: `DenseMatrix` or `SparseMatrix`.
-        settings: what it takes.
+        settings: its first argument.
         loss: `"euclidean"` or `"divergence"`.
         solver: `"multiplicative"`, `"hierarchical"` or `"additive"`.
         rows_only: whether only W moves.
@@ -29,7 +39,7 @@ def alternation(matrix_class, settings, loss, solver, rows_only, evaluate_every,
         Function of V's tensors, W (n, r), G (m, r), a float64 buffer for the objectives, and the
         scalars iterations (int32), tolerance (float64), learning_rate (0 for the rescaling one),
         and penalties, a tensor (4,) of l1 for W and for H and l2 for W and for H. It returns W, G,
-        the buffer, the iterations run and why it stopped.
+        the buffer, the number of iterations, and the status at the end.
     """
 
     def run(tensors, W, G, objectives, iterations, tolerance, learning_rate, penalties):
@@ -81,7 +91,8 @@ def alternation(matrix_class, settings, loss, solver, rows_only, evaluate_every,
             if by_steps:
                 W = matrix.row_step(*factors)
                 return (W, factors[1]) if rows_only else (W, matrix.column_step(W, factors[1]))
-            return iterate(*factors, matrix.row_parts(loss, *factors, False)[:2])
+            W, G = factors
+            return iterate(W, G, matrix.row_parts(loss, W, G, False)[:2])
 
         def body(count, status, W, G, W_before, G_before, parts, value, objectives):
             new_W, new_G = iterate(W, G, parts)
@@ -122,7 +133,7 @@ def alternation(matrix_class, settings, loss, solver, rows_only, evaluate_every,
 
 
 def _kept(W, G, start):
-    """Returns W with the columns it started with where G's are 0: nothing has moved them."""
+    """Returns W, with its initial columns where those of G are 0, as nothing moves them."""
     return ops.where(ops.any(G > 0, axis=0), W, start)
 
 

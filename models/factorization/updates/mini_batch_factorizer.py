@@ -1,4 +1,4 @@
-"""Factorization of rows that come in batches."""
+"""Factorization of rows that arrive in batches."""
 
 import functools
 
@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from ... import backend
+from ...types import Matrix, Tensor
 from .factorization import check_solver, run
 from .factorize import as_factor, as_number, as_pair
 from .hierarchical import gram_curvature, sweep
@@ -14,35 +15,36 @@ from .reading import read
 
 
 class MiniBatchFactorizer:
-    """Learns H from batches of rows of V, and forgets the old ones as fast as it is told.
+    """Learns H from batches of rows of V, and forgets old batches at a chosen rate.
 
-    Each batch b is first explained with the present H (W_b, as `solve_rows` does it). Then its
-    share in the update of H is added to what the batches before it left, each times `forgetting`:
+    For each batch b, W_b is computed with the current H, as by `solve_rows`. Then the parts of the
+    update of H are added to the accumulated parts of earlier batches, times `forgetting`:
 
     - multiplicative (Lefèvre, Bach & Févotte 2011): `A ← forgetting A + H · numerator_b`,
       `B ← forgetting B + denominator_b`, `H ← A / B`;
     - hierarchical (Mairal et al. 2010, with the sweep of Cichocki & Phan): `A ← forgetting A +
       W_bᵀV_b`, `B ← forgetting B + W_bᵀW_b`, then one sweep over the rows of H.
 
-    With `forgetting=0` and all rows in one batch an update is an iteration of `factorize`. No
-    guard can hold here: the objective of the rows that are gone is not known.
+    With `forgetting=0` and all rows in one batch an update is an iteration of `factorize`. There is
+    no guard, since the objective of earlier rows is unknown.
 
     Args:
-        H: non-negative array (rank, m) to start from.
+        H: initial non-negative array (rank, m).
         loss: `"euclidean"` or `"divergence"`. Defaults to `"euclidean"`.
         solver: `"multiplicative"` or `"hierarchical"` (Euclidean, without weights or missing
             entries). Defaults to `"multiplicative"`.
-        forgetting: float from 0, only the last batch counts, to 1, all count alike. Defaults to 1.
-        row_iterations: int, iterations at most for W_b. Defaults to 50.
-        row_tolerance: tolerance of these. Defaults to 1e-4.
-        l1: weight of the sums of W_b and H, or a pair. That of H stands against the accumulated
-            sums. Defaults to 0.
+        forgetting: float in [0, 1]: with 0 only the last batch counts, with 1 all count equally.
+            Defaults to 1.
+        row_iterations: int, the largest number of iterations for W_b. Defaults to 50.
+        row_tolerance: the tolerance of these iterations. Defaults to 1e-4.
+        l1: weight of the sums of W_b and H, or a pair. The weight of H is relative to the
+            accumulated sums. Defaults to 0.
         l2: weight of half the sums of their squares, or a pair. Defaults to 0.
-        dtype: `"float32"` or `"float64"`. Defaults to H's, and float32 where H has another.
+        dtype: `"float32"` or `"float64"`. Defaults to H's dtype, or float32 if H has another one.
 
     Attributes:
         H: array (rank, m).
-        batches: int, updates so far.
+        batches: int, the number of updates.
 
     Example:
 
@@ -58,17 +60,17 @@ class MiniBatchFactorizer:
 
     def __init__(
         self,
-        H,
+        H: np.ndarray | Tensor,
         *,
-        loss="euclidean",
-        solver="multiplicative",
-        forgetting=1.0,
-        row_iterations=50,
-        row_tolerance=1e-4,
-        l1=0.0,
-        l2=0.0,
-        dtype=None,
-    ):
+        loss: str = "euclidean",
+        solver: str = "multiplicative",
+        forgetting: float = 1.0,
+        row_iterations: int = 50,
+        row_tolerance: float = 1e-4,
+        l1: float | tuple[float, float] = 0.0,
+        l2: float | tuple[float, float] = 0.0,
+        dtype: str | None = None,
+    ) -> None:
         check_solver(solver, loss)
         if solver == "additive":
             raise ValueError(
@@ -88,17 +90,24 @@ class MiniBatchFactorizer:
         second = (rank, rank) if solver == "hierarchical" else (columns, rank)
         self._sums = np.zeros((columns, rank), self.dtype), np.zeros(second, self.dtype)
 
-    def update(self, V, W=None, *, weights=None, observed="all"):
+    def update(
+        self,
+        V: Matrix,
+        W: np.ndarray | Tensor | None = None,
+        *,
+        weights: Matrix | None = None,
+        observed: str = "all",
+    ) -> np.ndarray:
         """Learns from a batch of rows and returns its W.
 
         Args:
             V: non-negative matrix (B, m), as in `factorize`.
-            W: non-negative array (B, rank) to start from. Defaults to None, as in `solve_rows`.
+            W: initial non-negative array (B, rank). Defaults to None, as in `solve_rows`.
             weights: as in `factorize`.
             observed: as in `factorize`.
 
         Returns:
-            Array W (B, rank), found with the H from before this batch.
+            Array W (B, rank), computed with the H before this batch.
         """
         rank, columns = self.H.shape
         with backend.double_precision():
@@ -109,9 +118,8 @@ class MiniBatchFactorizer:
                 )
             if self.solver == "hierarchical" and (reading.weights is not None or not reading.base):
                 raise ValueError(
-                    "The hierarchical solver of batches should have every entry of V observed and "
-                    'of the same weight; use solver="multiplicative". Received: weights or missing '
-                    "entries"
+                    "With batches the hierarchical solver supports no weights and no missing "
+                    'entries; use solver="multiplicative". Received: weights or missing entries'
                 )
             shape = (reading.shape[0], rank)
             if W is None:

@@ -2,17 +2,26 @@
 
 from keras import ops
 
+from ...types import Tensor
 
-def multiplicative_update(W, numerator, denominator, l1=0.0, l2=0.0, loss="euclidean"):
+
+def multiplicative_update(
+    W: Tensor,
+    numerator: Tensor,
+    denominator: Tensor,
+    l1: float | Tensor = 0.0,
+    l2: float | Tensor = 0.0,
+    loss: str = "euclidean",
+) -> Tensor:
     """Returns `W · numerator / denominator`, which never raises the loss.
 
-    With penalties `l1 ΣW + l2/2 ΣW²` it is the minimum, or for the Euclidean l1 an upper bound of
-    it that still never raises the objective, of the paper's auxiliary function:
+    With penalties `l1 ΣW + l2/2 ΣW²` it is the minimum of the paper's auxiliary function (for the
+    Euclidean l1 an upper bound of it, which never raises the objective either):
     `W · numerator / (denominator + l1 + l2 W)` for the Euclidean distance, and for the divergence
     the positive root w of `l2 w² + (denominator + l1) w = W · numerator`.
 
-    A zero stays zero. Where the denominator is 0 the loss does not depend on W, and W stays as it
-    is (0/0 leaves it; no epsilon is added anywhere).
+    A zero stays zero. Where the denominator is 0 the loss does not depend on W, and W does not
+    change (no epsilon is added anywhere).
 
     Args:
         W: non-negative float tensor (n, r).
@@ -20,7 +29,7 @@ def multiplicative_update(W, numerator, denominator, l1=0.0, l2=0.0, loss="eucli
         denominator: non-negative tensor (n, r), of `gradient_parts`.
         l1: weight of the sum of W. Defaults to 0.
         l2: weight of half the sum of its squares. Defaults to 0.
-        loss: `"euclidean"` or `"divergence"`; of effect only with l2.
+        loss: `"euclidean"` or `"divergence"`; matters only with l2.
 
     Returns:
         Tensor (n, r).

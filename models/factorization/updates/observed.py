@@ -1,21 +1,24 @@
-"""V as the updates see it: dense, with weights, or sparse.
+"""The matrix V in the updates: dense, with weights, or sparse.
 
 Dimensions: n rows and m columns of V, r the rank, e stored entries of a sparse V. W is (n, r) and
 G, the transpose of H, (m, r), so that a row of either is contiguous.
 
-Both classes answer the same calls, on tensors inside a compiled function. Weights M are one where
-nothing else is said and zero where V is not observed; an unobserved entry touches nothing.
+Both classes have the same methods, on tensors inside a compiled function. Weights M are one by
+default and zero where V is not observed; an unobserved entry has no effect.
 """
+
+from typing import Any
 
 from keras import ops
 
 from ... import backend
+from ...types import Tensor
 from .hierarchical import hierarchical_update, sweep
 from .losses import safe_ratio
 
 
-def total(terms):
-    """Returns the sum of a tensor's entries, in float64 over rows that are summed as they are."""
+def total(terms: Tensor) -> Tensor:
+    """Returns the sum of a tensor: rows are summed in its dtype, then their sums in float64."""
     if len(terms.shape) > 1:
         terms = ops.sum(terms, axis=-1)
     return ops.sum(ops.cast(terms, "float64"))
@@ -40,7 +43,7 @@ def _ratio_and_log(V, WH):
 
 
 def _sampled(W, G, rows, columns):
-    """Returns the entries (e,) of W Gᵀ at some places."""
+    """Returns the entries (e,) of W Gᵀ at the given places."""
     return ops.sum(ops.take(W, rows, axis=0) * ops.take(G, columns, axis=0), axis=-1)
 
 
@@ -67,12 +70,14 @@ class DenseMatrix:
             M V (1 + log M).
     """
 
-    def __init__(self, settings, tensors):
+    def __init__(self, settings: tuple, tensors: dict[str, Any]) -> None:
         self.weighted, fuse = settings
         self.tensors = tensors
         self.fuse = backend.fused if fuse else lambda function: function
 
-    def row_parts(self, loss, W, G, evaluate):
+    def row_parts(
+        self, loss: str, W: Tensor, G: Tensor, evaluate: bool
+    ) -> tuple[Tensor, Tensor, Any]:
         """Returns numerator and denominator (n, r), the loss and the size of its terms."""
         V = self.tensors["values"]
         if loss == "euclidean":
@@ -95,11 +100,11 @@ class DenseMatrix:
         value = (total(logs) - entropy + linear, total(sizes) + ops.abs(entropy) + linear)
         return ratio @ G, denominator, value
 
-    def steps(self, loss):
-        """Returns False: updates of a dense V are made from the parts."""
+    def steps(self, loss: str) -> bool:
+        """Returns False: updates of a dense V are computed from the parts."""
         return False
 
-    def column_parts(self, loss, W, G):
+    def column_parts(self, loss: str, W: Tensor, G: Tensor) -> tuple[Tensor, Tensor]:
         """Returns numerator and denominator (m, r) for G."""
         V = self.tensors["values"]
         if loss == "euclidean":
@@ -114,12 +119,16 @@ class DenseMatrix:
             return numerator, ops.transpose(self.tensors["weights"]) @ W
         return numerator, ops.broadcast_to(ops.sum(W, axis=0), ops.shape(G))
 
-    def row_sweep(self, W, G, numerator, l1, l2):
+    def row_sweep(
+        self, W: Tensor, G: Tensor, numerator: Tensor, l1: float | Tensor, l2: float | Tensor
+    ) -> Tensor:
         """Returns W after a sweep of `hierarchical_update`, by its numerator."""
         return self._sweep(W, G, numerator, self.tensors.get("weights"), l1, l2)
 
-    def column_sweep(self, W, G, numerator, l1, l2):
-        """Returns G after such a sweep."""
+    def column_sweep(
+        self, W: Tensor, G: Tensor, numerator: Tensor, l1: float | Tensor, l2: float | Tensor
+    ) -> Tensor:
+        """Returns G after a sweep of `hierarchical_update`, by its numerator."""
         weights = self.tensors.get("weights")
         across = None if weights is None else ops.transpose(weights)
         return self._sweep(G, W, numerator, across, l1, l2)
@@ -150,52 +159,58 @@ class DenseMatrix:
 class SparseMatrix:
     """A sparse V whose unstored entries are zeros, or are not observed.
 
-    Nothing of size (n, m) is ever made: a product of W and H is computed at the stored places only.
+    Nothing of size (n, m) is created: the product of W and H is computed only at stored places.
 
     Args:
         settings: hashable, `(base, weighted, fuse)`: base is the weight of the unstored entries, 0
             or 1; weighted says whether a stored entry's weight differs from it.
         tensors: dict with the scalars of `DenseMatrix` and two dicts `by_row` and `by_column`, each
             with `pattern` of `backend.sparse_pattern`, `values` (e,), V times the weights, and
-            `extra` (e,), the weights less base, if weighted. The pattern may lack the places where
-            neither weights nor the divergence ask for them.
+            `extra` (e,), the weights minus base, if weighted. The pattern may lack the places if
+            neither weights nor the divergence need them.
     """
 
-    def __init__(self, settings, tensors):
+    def __init__(self, settings: tuple, tensors: dict[str, Any]) -> None:
         self.base, self.weighted, fuse = settings
         self.tensors = tensors
         self.fuse = backend.fused if fuse else lambda function: function
 
-    def row_parts(self, loss, W, G, evaluate):
+    def row_parts(
+        self, loss: str, W: Tensor, G: Tensor, evaluate: bool
+    ) -> tuple[Tensor, Tensor, Any]:
         """Returns numerator and denominator (n, r), the loss and the size of its terms."""
         return self._parts(self.tensors["by_row"], loss, W, G, evaluate)
 
-    def column_parts(self, loss, W, G):
+    def column_parts(self, loss: str, W: Tensor, G: Tensor) -> tuple[Tensor, Tensor]:
         """Returns numerator and denominator (m, r) for G."""
         return self._parts(self.tensors["by_column"], loss, G, W, False)[:2]
 
-    def steps(self, loss):
-        """Returns whether `row_step` and `column_step` are for this loss."""
+    def steps(self, loss: str) -> bool:
+        """Returns whether `row_step` and `column_step` support the loss."""
         return loss == "euclidean" and bool(self.base) and not self.weighted
 
-    def row_step(self, W, G):
+    def row_step(self, W: Tensor, G: Tensor) -> Tensor:
         """Returns W after a multiplicative update without penalties.
 
-        It is faster than one from parts: each block of rows is divided where it was multiplied. A
-        column of W becomes 0, and does not stay, where G's is 0 and the loss does not depend on it.
+        It is faster than an update from parts: each block of rows is divided where it was
+        multiplied. A column of W that the loss does not depend on, since G's is 0, becomes 0.
         """
         return self._step(self.tensors["by_row"], W, G)
 
-    def column_step(self, W, G):
-        """Returns G after such an update."""
+    def column_step(self, W: Tensor, G: Tensor) -> Tensor:
+        """Returns G after a multiplicative update without penalties."""
         return self._step(self.tensors["by_column"], G, W)
 
-    def row_sweep(self, W, G, numerator, l1, l2):
+    def row_sweep(
+        self, W: Tensor, G: Tensor, numerator: Tensor, l1: float | Tensor, l2: float | Tensor
+    ) -> Tensor:
         """Returns W after a sweep of `hierarchical_update`, by its numerator."""
         return self._sweep(self.tensors["by_row"], W, G, numerator, l1, l2)
 
-    def column_sweep(self, W, G, numerator, l1, l2):
-        """Returns G after such a sweep."""
+    def column_sweep(
+        self, W: Tensor, G: Tensor, numerator: Tensor, l1: float | Tensor, l2: float | Tensor
+    ) -> Tensor:
+        """Returns G after a sweep of `hierarchical_update`, by its numerator."""
         return self._sweep(self.tensors["by_column"], G, W, numerator, l1, l2)
 
     def _step(self, side, W, G):

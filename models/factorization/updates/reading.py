@@ -1,12 +1,14 @@
-"""Reads V and its weights, of whatever kind, into what the compiled loop takes."""
+"""Conversion of V and its weights, of any kind, to the inputs of the compiled loop."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 from keras import ops
 
 from ... import backend
+from ...types import Matrix
 from .observed import DenseMatrix, SparseMatrix
 
 FUSE_FROM = 100_000
@@ -20,7 +22,7 @@ class Reading:
         shape: pair of ints (n, m).
         dtype: `"float32"` or `"float64"`.
         values: array (n, m), or (e,) of the stored entries in row order; 0 where not observed.
-        weights: array like values, or None where all of them are one.
+        weights: array like values, or None if all of them are one.
         rows: int array (e,), or None for a dense V.
         columns: int array (e,), or None.
         base: weight of the unstored entries, 0 or 1.
@@ -35,12 +37,12 @@ class Reading:
     base: int = 1
 
     @property
-    def sparse(self):
+    def sparse(self) -> bool:
         """Whether V is stored sparsely."""
         return self.rows is not None
 
-    def mean(self):
-        """Returns the weighted mean of the observed entries, 0 where there are none."""
+    def mean(self) -> float:
+        """Returns the weighted mean of the observed entries, 0 if there are none."""
         weights = np.ones_like(self.values) if self.weights is None else self.weights
         weight = float(weights.sum(dtype="float64"))
         if self.sparse and self.base:
@@ -48,11 +50,11 @@ class Reading:
         mass = float((weights * self.values).sum(dtype="float64"))
         return mass / weight if weight > 0 else 0.0
 
-    def matrix(self, loss):
-        """Returns class, settings and tensors of V: `class_(settings, tensors)` is the matrix.
+    def matrix(self, loss: str) -> tuple[type, tuple, dict[str, Any]]:
+        """Returns class, settings and tensors of V: the matrix is `class(settings, tensors)`.
 
         Args:
-            loss: `"euclidean"` or `"divergence"`, for which it is.
+            loss: `"euclidean"` or `"divergence"`.
         """
         weights = self.weights
         weighted = self.values if weights is None else weights * self.values
@@ -100,20 +102,22 @@ class Reading:
         return by_column.data, columns, by_column.indices
 
 
-def read(V, weights=None, observed="all", dtype=None):
+def read(
+    V: Matrix, weights: Matrix | None = None, observed: str = "all", dtype: str | None = None
+) -> Reading:
     """Returns the `Reading` of V.
 
     Args:
         V: non-negative matrix (n, m): array, tensor, anything of `scipy.sparse`, or a
             `tf.sparse.SparseTensor`. NaN is a missing entry.
-        weights: non-negative matrix (n, m) or mask, 0 or False where V is missing. Of a sparse V: a
-            sparse matrix with the same stored entries. Defaults to ones.
+        weights: non-negative matrix (n, m) or mask, 0 or False where V is missing. For a sparse V:
+            a sparse matrix with the same stored entries. Defaults to ones.
         observed: `"all"`: the unstored entries of a sparse V are zeros. `"stored"`: they are
             missing.
-        dtype: `"float32"` or `"float64"`. Defaults to V's, and float32 where V has another.
+        dtype: `"float32"` or `"float64"`. Defaults to V's dtype, or float32 if V has another one.
 
     Raises:
-        ValueError: if V or the weights are not such matrices.
+        ValueError: if V or the weights are not as described.
     """
     if observed not in ("all", "stored"):
         raise ValueError(f'`observed` should be "all" or "stored". Received: {observed!r}')
@@ -121,8 +125,8 @@ def read(V, weights=None, observed="all", dtype=None):
     if stored is None:
         if observed == "stored":
             raise ValueError(
-                '`observed="stored"` should come with a sparse V; mark the missing entries of a '
-                f"dense one by NaN or by `weights`. Received: V of {type(V).__name__}"
+                '`observed="stored"` needs a sparse V; mark the missing entries of a dense one by '
+                f"NaN or by `weights`. Received: V of {type(V).__name__}"
             )
         values = np.asarray(V if isinstance(V, np.ndarray) else ops.convert_to_numpy(V))
         shape, rows, columns = values.shape, None, None
@@ -144,8 +148,8 @@ def read(V, weights=None, observed="all", dtype=None):
         weights = np.where(missing, 0, weights).astype(dtype)
         values = np.where(missing, 0, values)
     if values.size and not (values.min() >= 0 and np.isfinite(values.max())):
-        wrong = values[(values < 0) | ~np.isfinite(values)][0]
-        raise ValueError(f"V should be non-negative and finite, or NaN. Received: {wrong}")
+        invalid = values[(values < 0) | ~np.isfinite(values)][0]
+        raise ValueError(f"V should be non-negative and finite, or NaN. Received: {invalid}")
     base = 0 if observed == "stored" else 1
     return Reading(tuple(shape), dtype, values, weights, rows, columns, base)
 
@@ -156,29 +160,26 @@ def _weights(weights, stored, shape, dtype):
         return None
     if stored is None:
         is_array = isinstance(weights, np.ndarray)
-        found = np.asarray(weights if is_array else ops.convert_to_numpy(weights))
-        same = found.shape == tuple(shape)
+        values = np.asarray(weights if is_array else ops.convert_to_numpy(weights))
+        matches = values.shape == tuple(shape)
     else:
-        other = _stored(weights)
-        same = other is not None and all(
-            np.array_equal(mine, theirs) for mine, theirs in zip(stored[1:], other[1:], strict=True)
-        )
-        found = other[0] if same else None
-    if not same:
+        values, *places = _stored(weights) or (np.empty(0),)
+        matches = len(places) == 3 and all(map(np.array_equal, stored[1:], places))
+    if not matches:
         received = getattr(weights, "shape", type(weights).__name__)
         raise ValueError(
-            f"`weights` should have V's shape {tuple(shape)} and, of a sparse V, its stored "
+            f"`weights` should have V's shape {tuple(shape)} and, for a sparse V, its stored "
             f"entries. Received: {received}"
         )
-    found = found.astype(dtype)
-    if found.size and not (found.min() >= 0 and np.isfinite(found.max())):
-        wrong = found[~((found >= 0) & np.isfinite(found))][0]
-        raise ValueError(f"`weights` should be non-negative and finite. Received: {wrong}")
-    return found
+    values = values.astype(dtype)
+    if values.size and not (values.min() >= 0 and np.isfinite(values.max())):
+        invalid = values[~((values >= 0) & np.isfinite(values))][0]
+        raise ValueError(f"`weights` should be non-negative and finite. Received: {invalid}")
+    return values
 
 
 def _stored(V):
-    """Returns values, rows, columns and shape of a sparse matrix in row order, None of another."""
+    """Returns values, rows, columns and shape of a sparse matrix in row order, else None."""
     if hasattr(V, "tocoo"):
         V = V.tocoo()
         rows, columns, values, shape = V.row, V.col, V.data, V.shape
@@ -189,17 +190,17 @@ def _stored(V):
         shape = tuple(int(size) for size in ops.convert_to_numpy(V.dense_shape))
     else:
         return None
-    fresh = np.ones(len(rows), dtype=bool)
+    new = np.ones(len(rows), dtype=bool)
     down, right = np.diff(rows), np.diff(columns)
     if not ((down > 0) | ((down == 0) & (right >= 0))).all():
         order = _stable_order(columns)
         order = order[_stable_order(rows[order])]
         rows, columns, values = rows[order], columns[order], values[order]
         down, right = np.diff(rows), np.diff(columns)
-    fresh[1:] = (down != 0) | (right != 0)
-    if not fresh.all():
-        values = np.add.reduceat(values, np.flatnonzero(fresh))
-        rows, columns = rows[fresh], columns[fresh]
+    new[1:] = (down != 0) | (right != 0)
+    if not new.all():
+        values = np.add.reduceat(values, np.flatnonzero(new))
+        rows, columns = rows[new], columns[new]
     return values, rows, columns, tuple(shape)
 
 
@@ -215,5 +216,5 @@ def _stable_order(keys):
 
 
 def _inner_product(first, second):
-    """Returns the sum of products in float64, without BLAS, whose threads spin on after a call."""
+    """Returns the sum of products in float64, without BLAS, whose threads spin after a call."""
     return float(np.einsum("i,i->", first.reshape(-1), second.reshape(-1), dtype="float64"))

@@ -1,22 +1,31 @@
-"""The unconstrained baseline: the best factorization of a rank, by the singular values."""
+"""The unconstrained baseline: the best factorization of a rank, by singular values."""
 
 import numpy as np
 
-from .reading import read
+from ...types import Matrix
+from .reading import Reading, read
 
 
-def truncated_svd(V, rank, *, weights=None, observed="all", dtype=None, seed=0):
+def truncated_svd(
+    V: Matrix,
+    rank: int,
+    *,
+    weights: Matrix | None = None,
+    observed: str = "all",
+    dtype: str | None = None,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the largest singular values and vectors of V.
 
     `U diag(s) Vt` is the matrix of this rank nearest to V (Eckart & Young 1936): no non-negative
     factorization can be nearer. Small matrices are decomposed exactly, large ones by a randomised
-    block Krylov method (Musco & Musco 2015, algorithm 2), which meets a sparse V only in products.
-    Missing entries count as the mean of the observed ones.
+    block Krylov method (Musco & Musco 2015, algorithm 2), which uses a sparse V only in products.
+    Missing entries are replaced by the mean of the observed ones.
 
     Args:
         V: non-negative matrix (n, m), as in `factorize`.
-        rank: int, how many, at most min(n, m).
-        weights: as in `factorize`; only whether a weight is 0 matters. Defaults to ones.
+        rank: int, the number of singular values, at most min(n, m).
+        weights: as in `factorize`, but all weights above 0 are equivalent. Defaults to ones.
         observed: as in `factorize`. Defaults to `"all"`.
         dtype: as in `factorize`.
         seed: int for the randomised iteration. Defaults to 0.
@@ -37,8 +46,8 @@ def truncated_svd(V, rank, *, weights=None, observed="all", dtype=None, seed=0):
     return decompose(read(V, weights, observed, dtype), rank, seed)
 
 
-def decompose(reading, rank, seed):
-    """Returns the same of a `Reading`."""
+def decompose(reading: Reading, rank: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the result of `truncated_svd` for a `Reading`."""
     if not 1 <= rank <= min(reading.shape):
         raise ValueError(
             f"`rank` should be from 1 to {min(reading.shape)}, the smaller side of V. "
@@ -94,9 +103,9 @@ def _products(reading):
 
 
 def _block_krylov(times, across, reading, rank, seed, depth=8, oversampling=10):
-    """Returns singular vectors and values, the leading ones accurate.
+    """Returns singular vectors and values, of which the leading ones are accurate.
 
-    The basis is of the columns' space and the width stays `rank + oversampling` on the rows' side.
+    The basis spans the columns' space; on the rows' side the width stays `rank + oversampling`.
     """
     width = min(rank + oversampling, min(reading.shape))
     generator = np.random.default_rng(seed)

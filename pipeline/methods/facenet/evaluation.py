@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from ....components.base.transformed_data import TransformedData
-from ....components.data.faces import parsing
+from ....components.data.faces.faces import Faces
 from ....components.data.images.image_files import data_uri, encode_png
+from ....components.evaluator.metric import Plotted, SetMeasure
 from ....models.facenet.measures.clustering import cluster, pairwise_scores
 from ....models.facenet.measures.identification import rank_accuracies
 from ....models.facenet.measures.verification import val_at_far, verify
 from . import degradation
 from .embedding import BATCH, compile_embedding, squared_distances
-from .metrics import SLICES, metrics
+from .joined import joined_model
+from .networks import COMPONENTS, MAIN, METRIC
 from .pairs.paired_images import (
     SplitIndex,
     read_images,
@@ -30,82 +31,84 @@ from .pairs.paired_images import (
 )
 from .pairs.sampling import Pairs
 from .pairs.threshold import choose_threshold
+from .plotted import plotted
+
+if TYPE_CHECKING:
+    from .options import EvaluatorOptions
+
+LMNN, EIGENFACES = "_lmnn", "_eigenfaces"
+"""Suffixes of the baselines' metrics."""
 
 WITH_IMAGES = 30
 """Wrong pairs of each kind whose images are kept: enough to look at, in a small file."""
 
 RANKS = (1, 5)
+SEED = 0
+"""Of all draws."""
+
 _FEWEST_PAIRS = 10
 Embed = Callable[[np.ndarray], np.ndarray]
 
 
-@dataclasses.dataclass(frozen=True)
-class Amounts:
-    """How much is measured.
-
-    Args:
-        far: float. The false accept rate of `val`.
-        pairs: integer. The number of pairs drawn of a split that lists none.
-        degraded_pairs: integer. About the number of pairs whose images are made worse; 0 for none.
-        images: integer. About the largest number of images that are recognised and clustered, of
-            whole identities; 0 for none.
-        seed: integer, of all draws.
-    """
-
-    far: float = 0.01
-    pairs: int = 1000
-    degraded_pairs: int = 1000
-    images: int = 2000
-    seed: int = 0
-
-
-def rows(
+def evaluate(
     models: Mapping[str, keras.Model],
-    data: TransformedData,
+    data: Faces,
     split: str,
-    amounts: Amounts | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Yields a row for each verification pair, wrong ones first, and then some for all images.
+    parameters: EvaluatorOptions,
+) -> Iterator[dict[str, Any] | SetMeasure | Plotted]:
+    """Yields a row for each verification pair, wrong ones first, then measures of all images.
 
-    Pairs are those that the split lists or, where it lists none, drawn ones. Every row has all the
-    names below; `None` where something does not apply, so that it counts in no mean.
+    Pairs are those that the split lists or, where it lists none, drawn ones.
 
     Args:
-        models: models from float32 images `(B, H, W, C)` in [0, 1] to embeddings `(B, D)`, by the
-            suffix of their metric: `""`, which comes first, for the model, and such as `_pixels`
-            for a baseline.
-        data: transformed examples.
+        models: by fit, models from float32 images `(B, H, W, C)` in [0, 1] to embeddings `(B, D)`.
+        data: faces.
         split: string.
-        amounts: `Amounts`, by default as they are.
+        parameters: of the Evaluator: `far`, `pairs`, `degraded_pairs`, `recognized`.
 
     Yields:
-        A dict. Of a pair: `id` and `fold` (from `"1"`), strings; `same`; `distance`, squared;
+        For each pair a dict: `id` and `fold` (from `"1"`), strings; `same`; `distance`, squared;
         `threshold`, the fold's, chosen on the other folds; `accuracy`, 1.0 or 0.0; of pairs of the
         same person `val`, 1.0 if accepted at the largest threshold whose FAR is at most
-        `amounts.far`; of others `far`, 1.0 if accepted there; `eer`, 1.0 if wrong at the threshold
-        where FAR and FRR meet (its mean is the equal error rate up to half a pair: the rate itself
-        lies between two pairs); `accuracy<suffix>` for each baseline; and for the `WITH_IMAGES`
-        worst false accepts and false rejects `details`, with both images as `data:` addresses.
+        `parameters.far`; of others `far`, 1.0 if accepted there; `eer`, 1.0 if wrong at the
+        threshold where FAR and FRR meet (its mean is the equal error rate up to half a pair: the
+        rate itself lies between two pairs); `accuracy<suffix>` for each baseline; and for the
+        `WITH_IMAGES` worst false accepts and false rejects `details`, with both images as `data:`
+        addresses.
 
-        One row with `rank_1` and `rank_5`, one with `pairwise_f`, and one for each level of
-        `degradation.levels` with `accuracy_degraded` and `val_degraded`: pairs of a mean and how
-        many it is the mean of; the last ones have a `sample` too, an image as a `data:` address.
-        Clusters are joined up to the threshold of the best accuracy on pairs of the split `eval`.
-        For the levels the thresholds are chosen anew.
+        A `SetMeasure` with `rank_1` and `rank_5`, one with `pairwise_f`, one for each level of
+        `degradation.levels` with `accuracy_degraded` and `val_degraded`, and where several networks
+        were trained one for each with `accuracy_compared` and `val_compared`. Clusters are joined
+        up to the threshold of the best accuracy on pairs of the split `eval`; for the levels the
+        thresholds are chosen anew.
+
+        A `Plotted` of the ROC, the distances and a map of the embeddings.
 
     Raises:
-        ValueError: there is no model `""`, or there are not pairs of both kinds.
+        ValueError: there are not pairs of both kinds.
     """
-    if next(iter(models), None) != "":
-        raise ValueError(
-            'The first model must have the suffix "". Received: '
-            f"{', '.join(map(repr, models)) or 'none'}"
-        )
-    measured = _Measured(models, data, split, amounts or Amounts())
-    empty = measured.empty_row()
-    yield from (empty | row for row in measured.pair_rows())
-    yield from (empty | row for row in measured.set_rows())
-    yield from (empty | row for row in measured.degraded_rows())
+    model = joined_model(models)
+    baselines = baseline_models(models)
+    measured = _Measured({"": model, **baselines}, data, split, parameters)
+    yield from measured.pair_rows()
+    yield from measured.set_measures()
+    yield from measured.degraded_measures()
+    others = {name: network for name, network in models.items() if name not in (MAIN, METRIC)}
+    if others:
+        yield measured.compared(MAIN)
+        alone = parameters.model_copy(update={"recognized": 0})
+        for name, network in others.items():
+            yield _Measured({"": network}, data, split, alone).compared(name)
+    yield Plotted(plotted(model, data, split, baselines, parameters.far, parameters.pairs))
+
+
+def baseline_models(models: Mapping[str, keras.Model]) -> dict[str, keras.Model]:
+    """Returns the baselines by the suffix of their metrics."""
+    if METRIC not in models:
+        return {}
+    model = models[METRIC]
+    components = keras.Model(model.inputs, model.get_layer(COMPONENTS).output)
+    return {LMNN: model, EIGENFACES: components}
 
 
 class _Measured:
@@ -114,40 +117,35 @@ class _Measured:
     def __init__(
         self,
         models: Mapping[str, keras.Model],
-        data: TransformedData,
+        data: Faces,
         split: str,
-        amounts: Amounts,
+        parameters: EvaluatorOptions,
     ):
         self.models = models
         self.data = data
         self.split = split
-        self.amounts = amounts
-        self.shape = parsing.image_shape(data)
+        self.parameters = parameters
+        self.shape = data.image_shape
         self.embeds = {
             suffix: compile_embedding(model, self.shape) for suffix, model in models.items()
         }
         self.index = read_index(data, split)
-        self.pairs = verification_pairs(self.index, amounts.pairs, amounts.seed)
+        self.pairs = verification_pairs(self.index, parameters.pairs, SEED)
         self.paired = self.pairs.images()
-        self.recognised = _some_people(self.index, amounts.images, amounts.seed)
+        self.recognized = _some_people(self.index, parameters.recognized, SEED)
         self.embeddings = self._embedded()
-
-    def empty_row(self) -> dict[str, None]:
-        """Returns all the names that a row must have."""
-        names = metrics(dict.fromkeys((suffix for suffix in self.models if suffix), ""))
-        return dict.fromkeys([*names, *SLICES])
 
     def pair_rows(self) -> Iterator[dict[str, Any]]:
         """Yields the rows of pairs."""
         pairs = self.pairs
         distances = {suffix: self._distances(suffix, pairs) for suffix in self.models}
-        found = {
-            suffix: verify(each, pairs.same, pairs.folds) for suffix, each in distances.items()
+        verified = {
+            suffix: verify(values, pairs.same, pairs.folds) for suffix, values in distances.items()
         }
-        main, own = found[""], distances[""]
+        main, own = verified[""], distances[""]
         places = np.searchsorted(main.folds, pairs.folds)
         thresholds = main.fold_thresholds[places]
-        accepted = own <= val_at_far(own, pairs.same, self.amounts.far).threshold
+        accepted = own <= val_at_far(own, pairs.same, self.parameters.far).threshold
         wrong_at_equal = (own <= main.equal_error_threshold) != pairs.same
         # The farther on the wrong side of its threshold, the worse a pair is.
         order = np.argsort(np.where(main.correct, 1, -1) * abs(own - thresholds), kind="stable")
@@ -157,13 +155,16 @@ class _Measured:
             first, second = pairs.first[number], pairs.second[number]
             names = [self.index.ids[each].decode() for each in (first, second)]
             same = bool(pairs.same[number])
-            row = {
+            row: dict[str, Any] = {
                 "id": " | ".join(names),
                 "fold": str(places[number] + 1),
                 "same": same,
                 "distance": float(own[number]),
                 "threshold": float(thresholds[number]),
-                **{f"accuracy{key}": float(each.correct[number]) for key, each in found.items()},
+                **{
+                    f"accuracy{suffix}": float(result.correct[number])
+                    for suffix, result in verified.items()
+                },
                 "val" if same else "far": float(accepted[number]),
                 "eer": float(wrong_at_equal[number]),
             }
@@ -179,60 +180,75 @@ class _Measured:
                 }
             yield row
 
-    def set_rows(self) -> Iterator[dict[str, Any]]:
-        """Yields the rows of recognition and of clustering."""
-        identities = self.index.identities[self.recognised].astype(str)
+    def set_measures(self) -> Iterator[SetMeasure]:
+        """Yields the measures of recognition and of clustering."""
+        identities = self.index.identities[self.recognized].astype(str)
         _, counts = np.unique(identities, return_counts=True)
         if not len(counts) or counts.max() < 2:
             return
-        embeddings = self.embeddings[""][np.searchsorted(self.embedded, self.recognised)]
-        found = rank_accuracies(embeddings, identities, RANKS)
-        probes = int(found.has_match.sum())
-        ranks = {
-            f"rank_{rank}": (float(accuracy), probes)
-            for rank, accuracy in zip(RANKS, found.accuracies, strict=True)
+        size = {"images": len(identities), "people": len(counts)}
+        embeddings = self.embeddings[""][np.searchsorted(self.embedded, self.recognized)]
+        ranked = rank_accuracies(embeddings, identities, RANKS)
+        accuracies = {
+            f"rank_{rank}": float(accuracy)
+            for rank, accuracy in zip(RANKS, ranked.accuracies, strict=True)
         }
-        yield {"id": "recognition", "images": len(identities), "people": len(counts), **ranks}
-        threshold = choose_threshold(self.models[""], self.data, seed=self.amounts.seed)
+        yield SetMeasure(accuracies, int(ranked.has_match.sum()), details=size)
+        threshold = choose_threshold(self.models[""], self.data, seed=SEED)
         scores = pairwise_scores(cluster(embeddings, threshold), identities)
-        yield {
-            "id": "clustering",
-            "images": len(identities),
-            "people": len(counts),
-            "clusters": scores.clusters,
-            "threshold": threshold,
-            "precision": scores.precision,
-            "recall": scores.recall,
-            "pairwise_f": scores.f,
-        }
+        yield SetMeasure(
+            {"pairwise_f": scores.f},
+            len(identities),
+            details={
+                **size,
+                "clusters": scores.clusters,
+                "threshold": threshold,
+                "precision": scores.precision,
+                "recall": scores.recall,
+            },
+        )
 
-    def degraded_rows(self) -> Iterator[dict[str, Any]]:
-        """Yields a row for each level of quality."""
-        if not self.amounts.degraded_pairs:
+    def degraded_measures(self) -> Iterator[SetMeasure]:
+        """Yields a measure for each level of quality, with a sample image."""
+        if not self.parameters.degraded_pairs:
             return
-        pairs = _some_pairs(self.pairs, self.amounts.degraded_pairs)
+        pairs = _some_pairs(self.pairs, self.parameters.degraded_pairs)
         drawn = read_paired(self.data, self.split, self.index, pairs)
         same, folds = drawn.pairs.same, drawn.pairs.folds
         for kind, by_level in degradation.levels(self.shape).items():
             for level, degrade in by_level.items():
-                changed = dataclasses.replace(drawn, pixels=degrade(drawn.pixels))
-                distances = changed.distances(self.embeds[""])
-                correct = verify(distances, same, folds).correct
-                found = val_at_far(distances, same, self.amounts.far)
-                yield {
-                    "id": f"{kind} {level}",
-                    kind: level,
-                    "sample": data_uri(encode_png(changed.pixels[0])),
-                    "accuracy_degraded": (float(correct.mean()), len(correct)),
-                    "val_degraded": (found.val, found.same_pairs),
-                }
+                degraded = dataclasses.replace(drawn, pixels=degrade(drawn.pixels))
+                distances = degraded.distances(self.embeds[""])
+                yield SetMeasure(
+                    {
+                        "accuracy_degraded": float(verify(distances, same, folds).correct.mean()),
+                        "val_degraded": val_at_far(distances, same, self.parameters.far).val,
+                    },
+                    len(same),
+                    {kind: level},
+                    {"sample": data_uri(encode_png(degraded.pixels[0]))},
+                )
+
+    def compared(self, network: str) -> SetMeasure:
+        """Returns the accuracy and VAL of the model as those of a network among several."""
+        distances, same = self._distances("", self.pairs), self.pairs.same
+        return SetMeasure(
+            {
+                "accuracy_compared": float(
+                    verify(distances, same, self.pairs.folds).correct.mean()
+                ),
+                "val_compared": val_at_far(distances, same, self.parameters.far).val,
+            },
+            len(same),
+            {"network": network},
+        )
 
     def _embedded(self) -> dict[str, np.ndarray]:
         """Embeds each image once that is in a pair or recognised; for baselines those in pairs."""
-        self.embedded = np.union1d(self.paired, self.recognised)
+        self.embedded = np.union1d(self.paired, self.recognized)
         parts: dict[str, list[np.ndarray]] = {suffix: [] for suffix in self.models}
         begin = 0
-        for images, *_ in parsing.parsed(self.data, self.split, BATCH):
+        for images, *_ in self.data.parsed(self.split, BATCH):
             for suffix, embed in self.embeds.items():
                 wanted = self.paired if suffix else self.embedded
                 low, high = np.searchsorted(wanted, [begin, begin + len(images)])

@@ -3,73 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ...charts.svg import ACCENT, line, number_of_pairs, picture, rectangle, svg, text
-
-if TYPE_CHECKING:
-    import keras
-
-    from ....components.base.transformed_data import TransformedData
+from ...charts.bars import bar_chart
+from ...charts.images import Cell, image_grid
+from ...charts.scatter import Thumbnail, thumbnail_map
+from ...report.training_summary import Table, TrainingSummary
+from .curves import draw_distances, draw_roc, number_of_pairs
+from .networks import networks
 
 QUALITIES = ("jpeg quality", "pixels")
-
-_FACE = 76
-_COLUMNS = 4
 
 Row = Mapping[str, Any]
 
 
-def draw(
-    model: keras.Model,
-    data: TransformedData,
-    split: str,
-    baselines: Mapping[str, keras.Model] | None = None,
-    far: float = 0.01,
-    pairs: int = 1000,
-    seed: int = 0,
-) -> dict[str, str]:
+def training_summary(
+    parameters: Any, logs: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> TrainingSummary:
+    """Returns a table of the networks: how long each was trained, and what it came to."""
+    measured = {
+        "held_out_area": "best area under the ROC, held-out people",
+        "held_out_accuracy": "accuracy then",
+        "held_out_val": "VAL at FAR 0.01 then",
+        "active_triplets": "active triplets then",
+    }
+    rows = []
+    for name, network in networks(parameters).items():
+        best = max(logs[name], key=lambda row: row.get("held_out_area", -row["loss"]))
+        minutes = sum(row["seconds"] for row in logs[name]) / 60
+        rows.append(
+            [name, network.network, network.people * network.images + network.singles]
+            + [len(logs[name]) * network.record_every, round(minutes, 2)]
+            + [None if key not in best else round(best[key], 4) for key in measured]
+        )
+    columns = ["network", "kind", "images a step", "steps", "minutes", *measured.values()]
+    return TrainingSummary([Table("Networks", columns, rows)])
+
+
+def plot(values: Mapping[str, Any]) -> dict[str, str]:
     """Draws the ROC, the distances, and a map of the embeddings.
 
     Args:
-        model: from float32 images `(B, H, W, C)` in [0, 1] to embeddings `(B, D)`.
-        data: transformed examples.
-        split: string.
-        baselines: further such models by the suffix of their metric, such as `_lmnn`.
-        far: float. The false accept rate at which VAL is drawn.
-        pairs: integer. The number of pairs drawn of a split that lists none.
-        seed: integer, of all draws.
+        values: what `plotted.plotted` returns.
 
     Returns:
         A dict from title to SVG text.
     """
-    from ....components.data.faces import parsing
-    from ....models.facenet.measures.verification import verify
-    from .curves import draw_distances, draw_roc
-    from .embedding import compile_embedding
-    from .embedding_map import draw_map
-    from .pairs.paired_images import read_index, read_paired, verification_pairs
-
-    index = read_index(data, split)
-    drawn = read_paired(data, split, index, verification_pairs(index, pairs, seed))
-    models = {"model": model, **(baselines or {})}
-    shape = parsing.image_shape(data)
-    distances = {
-        name.removeprefix("_").replace("_", " "): drawn.distances(compile_embedding(each, shape))
-        for name, each in models.items()
-    }
-    same, folds = drawn.pairs.same, drawn.pairs.folds
-    measured = {name: verify(each, same, folds) for name, each in distances.items()}
-    own = distances["model"]
-    return {
-        **draw_roc(measured, own, same, far),
-        **draw_distances(measured["model"], own, same),
-        **draw_map(model, data, split, seed=seed),
-    }
+    verification = values["verification"]
+    return {**draw_roc(verification), **draw_distances(verification), **draw_map(values["map"])}
 
 
-def wrong_pairs(rows: Sequence[Row], most: int = 24) -> dict[str, str]:
-    """Draws the hardest pairs that were told wrongly, and what image quality does.
+def evaluation_figures(rows: Sequence[Row], most: int = 24) -> dict[str, str]:
+    """Draws the hardest pairs that were told wrongly.
 
     Args:
         rows: rows of an evaluation, as `evaluation.rows` yields them or as JSON gives them back.
@@ -82,8 +67,6 @@ def wrong_pairs(rows: Sequence[Row], most: int = 24) -> dict[str, str]:
     drawn: dict[str, str] = {}
     for same in (False, True):
         drawn |= draw_wrong_pairs(pairs, same, most)
-    for kind in QUALITIES:
-        drawn |= draw_quality([row for row in rows if row.get(kind) is not None], kind)
     return drawn
 
 
@@ -103,65 +86,99 @@ def draw_wrong_pairs(pairs: Sequence[Row], same: bool, most: int) -> dict[str, s
     shown = [row for row in wrong if (row.get("details") or {}).get("first_image")]
     # The report gives the folds in turn.
     shown.sort(key=lambda row: -abs(row["distance"] - row["threshold"]))
-    shown = shown[:most]
-    if not shown:
+    cells = [_pair(row, ">" if same else "≤") for row in shown[:most]]
+    if not cells:
         return {}
-    columns = min(_COLUMNS, len(shown))
-    wide, high = 2 * _FACE + 20, _FACE + 28
-    parts = []
-    for index, row in enumerate(shown):
-        x, y = index % columns * wide, index // columns * high
-        details = row["details"]
-        for side, left in (("first", x + 2), ("second", x + _FACE + 4)):
-            told = f"{details[side]}, distance {row['distance']:.3f}"
-            parts.append(picture(details[f"{side}_image"], left, y, _FACE, _FACE, told))
-        said = f"{row['distance']:.2f} {'>' if same else '≤'} {row['threshold']:.2f}"
-        parts.append(text(x + _FACE + 3, y + _FACE + 14, said, opacity=0.9))
     name, told = (
         ("False rejects", "of the same person that were taken for two")
         if same
         else ("False accepts", "of different persons that were taken for one")
     )
     title = (
-        f"{name}: the hardest {len(shown)} of {number_of_pairs(len(wrong))} {told} (of "
+        f"{name}: the hardest {len(cells)} of {number_of_pairs(len(wrong))} {told} (of "
         f"{len(kind):,}), each with its squared distance and its fold's threshold, the farthest on "
         "the wrong side first"
     )
-    return {title: svg(columns * wide, -(-len(shown) // columns) * high, title, parts)}
+    return {title: image_grid(cells, title, columns=4, side=76)}
+
+
+def _pair(row: Row, sign: str) -> Cell:
+    details = row["details"]
+    return Cell(
+        [details["first_image"], details["second_image"]],
+        f"{details['first']} and {details['second']}, distance {row['distance']:.3f}",
+        f"{row['distance']:.2f} {sign} {row['threshold']:.2f}",
+    )
+
+
+def draw_map(images: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Draws a map on which those images lie together whose embeddings do.
+
+    Args:
+        images: what `plotted.map_values` returns.
+
+    Returns:
+        A dict from title to SVG text; empty where there are no images.
+    """
+    if not images:
+        return {}
+    people = {image["person"] for image in images}
+    nearest = [image["nearest"] for image in images if image["nearest"] is not None]
+    share = 100 * sum(nearest) / len(nearest) if nearest else 0.0
+    title = (
+        f"{len(images)} images of {len(people)} people where t-SNE puts their embeddings, a colour "
+        f"a person: for {share:.0f} % the nearest other image is of the same person (a dot: not so)"
+    )
+    thumbnails = [
+        Thumbnail(
+            image["place"],
+            image["person"],
+            image["image"],
+            f"{image['person']}: {image['id']}",
+            marked=image["nearest"] is False,
+        )
+        for image in images
+    ]
+    return {title: thumbnail_map(thumbnails, title)}
+
+
+def measure_figures(measures: Sequence[Row]) -> dict[str, str]:
+    """Draws accuracy and VAL by image quality.
+
+    Args:
+        measures: of sets, as `evaluation.json` has them.
+
+    Returns:
+        A dict from title to SVG text.
+    """
+    drawn: dict[str, str] = {}
+    for kind in QUALITIES:
+        drawn |= draw_quality([row for row in measures if kind in row["slice"]], kind)
+    return drawn
 
 
 def draw_quality(levels: Sequence[Row], kind: str) -> dict[str, str]:
     """Draws accuracy and VAL at levels of image quality, each below an image of that level.
 
     Args:
-        levels: rows of one kind of quality.
-        kind: its name in the rows.
+        levels: measures of one kind of quality.
+        kind: the name of their slices.
     """
     if not levels:
         return {}
-    wide, image, bars = 92, 72, 130
-    base = image + 16 + bars
-    parts = []
-    for index, row in enumerate(levels):
-        x = index * wide
-        values = {"accuracy": row["accuracy_degraded"][0], "VAL": row["val_degraded"][0]}
-        if row.get("sample"):
-            said = f"{kind} {row[kind]}"
-            parts.append(picture(row["sample"], x + (wide - image) / 2, 0, image, image, said))
-        for number, (name, value) in enumerate(values.items()):
-            height = value * bars
-            left = x + 12 + number * 35
-            fill = f'fill="{ACCENT}"' if number else 'fill="currentColor" opacity="0.35"'
-            said = f"{kind} {row[kind]}: {name} {value:.3f}"
-            parts.append(rectangle(left, base - height, 33, height, said, fill))
-            parts.append(text(left + 16.5, base - height - 4, f"{100 * value:.1f}", opacity=0.9))
-        parts.append(text(x + wide / 2, base + 16, f"{row[kind]}"))
-    width = len(levels) * wide
-    parts.append(line(0, base, width, base, 'opacity="0.4"'))
-    parts.append(text(width / 2, base + 34, kind))
-    vals = [row["val_degraded"][0] for row in levels]
+    vals = [row["values"]["val_degraded"] for row in levels]
     title = (
-        f"Accuracy (grey) and VAL (coloured) in per cent by {kind}, above it one of the images: "
+        f"VAL (colored) and accuracy (grey) in per cent by {kind}, above it one of the images: "
         f"VAL from {100 * vals[0]:.1f} to {100 * vals[-1]:.1f} %; compare the paper's Table 4"
     )
-    return {title: svg(width, base + 40, title, parts)}
+    svg = bar_chart(
+        [row["slice"][kind] for row in levels],
+        {"VAL": vals, "accuracy": [row["values"]["accuracy_degraded"] for row in levels]},
+        title,
+        lambda share: f"{100 * share:.1f}",
+        maximum=1.0,
+        x_name=kind,
+        pictures=[row["details"].get("sample") for row in levels],
+        height=130,
+    )
+    return {title: svg}

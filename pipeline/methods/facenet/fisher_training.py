@@ -6,15 +6,13 @@ components.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from ....components.base.transformed_data import TransformedData
-from ....components.data.faces import parsing
+from ....components.data.faces.faces import Faces
 from ....components.data.images.pixels import to_floats
 from ....models.facenet.fisher_vectors.fisher_network import (
     adapt_fisher_features,
@@ -28,14 +26,20 @@ _MOST_ADAPTED = 10_000
 _ROWS = 8 * BATCH
 
 
-@dataclasses.dataclass(frozen=True)
 class FisherTraining:
     """What does not change while the projection is trained.
 
-    A head is trained on `balanced_batches(…, vectors=fixed.training_vectors)`, and
-    `fixed.network(head)` is the model of images.
+    After `prepare`, a head is trained on
+    `balanced_batches(…, vectors=fixed.training_vectors)`, and `fixed.network(head)` is the model of
+    images.
 
     Args:
+        data: faces.
+        mixture: integer, the number of Gaussians.
+        components: integer, M; at most the number of images and of numbers of a vector.
+        strides: integer, pixels between two descriptors.
+
+    Attributes:
         features: model of `fisher_features`, adapted to the split train.
         projection: `PrincipalProjection`, adapted to its vectors.
         training_vectors: float32 `(N, M)`, the whitened components of each training image, in file
@@ -46,51 +50,49 @@ class FisherTraining:
     projection: PrincipalProjection
     training_vectors: np.ndarray
 
-    @classmethod
-    def of(
-        cls,
-        data: TransformedData,
-        mixture: int,
-        components: int,
-        strides: int = 2,
-        report: Callable[[float], None] = lambda share: None,
-    ) -> FisherTraining:
+    def __init__(self, data: Faces, mixture: int, components: int, strides: int = 2):
+        self.data = data
+        self.mixture = mixture
+        self.components = components
+        self.strides = strides
+
+    def prepare(self, report: Callable[[float], None] = lambda share: None) -> None:
         """Learns mixture and principal components of the split train, without its labels.
 
         Principal components are those of 10,000 images, chosen at random, whose Fisher vectors are
         held in memory: `10,000 · F` float32, twice.
 
         Args:
-            data: transformed examples.
-            mixture: integer, the number of Gaussians.
-            components: integer, M; at most the number of images and of numbers of a vector.
-            strides: integer, pixels between two descriptors.
             report: called with the part of the images whose Fisher vectors are computed.
         """
-        pixels = parsing.array(data, "train")[0]
-        features = fisher_features(parsing.image_shape(data), components=mixture, strides=strides)
+        pixels = self.data.array("train")[0]
+        features = fisher_features(
+            self.data.image_shape, components=self.mixture, strides=self.strides
+        )
         random = np.random.default_rng(0)
         chosen = np.sort(random.permutation(len(pixels))[:_MOST_ADAPTED])
         looked_at = pixels[np.sort(random.permutation(len(pixels))[:1000])]
         report(0.0)
         adapt_fisher_features(features, to_floats(tf.constant(looked_at)).numpy())
         projection = PrincipalProjection(
-            min(components, len(chosen), features.output_shape[1]), whiten=True, name="whitening"
+            min(self.components, len(chosen), features.output_shape[1]),
+            whiten=True,
+            name="whitening",
         )
-        embed = compile_embedding(features, parsing.image_shape(data))
-        found = np.empty((len(chosen), features.output_shape[1]), "float32")
+        embed = compile_embedding(features, self.data.image_shape)
+        chosen_vectors = np.empty((len(chosen), features.output_shape[1]), "float32")
         for rows in _parts(len(chosen)):
-            found[rows] = embed(pixels[chosen[rows]])
+            chosen_vectors[rows] = embed(pixels[chosen[rows]])
             report(rows.stop / len(pixels))
-        projection.adapt(found)
+        projection.adapt(chosen_vectors)
         vectors = np.empty((len(pixels), projection.components), "float32")
         for rows in _parts(len(chosen)):
-            vectors[chosen[rows]] = projection(found[rows])
+            vectors[chosen[rows]] = projection(chosen_vectors[rows])
         others = np.setdiff1d(np.arange(len(pixels)), chosen)
         for rows in _parts(len(others)):
             vectors[others[rows]] = projection(embed(pixels[others[rows]]))
             report((len(chosen) + rows.stop) / len(pixels))
-        return cls(features, projection, vectors)
+        self.features, self.projection, self.training_vectors = features, projection, vectors
 
     def vectors(self, pixels: np.ndarray) -> np.ndarray:
         """Returns the whitened components, float32 `(N, M)`, of uint8 images `(N, H, W, C)`."""

@@ -9,8 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ....components.base.transformed_data import TransformedData
-from ....components.data.faces import parsing
+from ....components.data.faces.faces import Faces
 from ....models.facenet.measures.verification import val_at_far, verify
 from .embedding import compile_embedding
 from .pairs.paired_images import PairedImages, drawn_images
@@ -42,7 +41,7 @@ class MeasuredVerification(keras.callbacks.Callback):
 
     def __init__(
         self,
-        data: TransformedData,
+        data: Faces,
         split: str = "eval",
         pairs: int = 1000,
         seed: int = 0,
@@ -69,14 +68,14 @@ class MeasuredVerification(keras.callbacks.Callback):
                 drawn = dataclasses.replace(drawn, pixels=self.prepare(drawn.pixels))
             self._drawn = drawn
         if self.prepare is None:
-            self._embed = compile_embedding(self.model, parsing.image_shape(self.data))
+            self._embed = compile_embedding(self.model, self.data.image_shape)
         else:
             self._embed = lambda rows: np.asarray(self.model.predict_on_batch(rows))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds the measures to the logs."""
         # After a kill the Trainer tells of the epochs that are done, with what was measured then.
-        if logs is None or f"{self.prefix}_accuracy" in logs:
+        if logs is None or self._drawn is None or f"{self.prefix}_accuracy" in logs:
             return
         found = _measured(self._drawn, self._embed, self.far)
         logs.update({f"{self.prefix}_{name}": value for name, value in found.items()})

@@ -9,16 +9,16 @@ Example, in a pipeline root, with what its Transform and its Pusher have written
 
 ```python
 import tensorflow as tf
-from methodical.components.artifacts import Examples, TransformGraph
-from methodical.components.data.faces import offline_triplets, parsing
-from methodical.components.transformed import TransformedData
+from methodical.components.base.artifacts import Examples, TransformGraph
+from methodical.components.data.faces.faces import Faces
+from methodical.pipeline.methods.facenet import offline_triplets
 
 folder = "artifacts/facenet/Transform/5"
 examples = Examples(f"{folder}/transformed_examples")
 examples.properties = examples.read_json("MANIFEST.json")["properties"]
-data = TransformedData(examples, TransformGraph(f"{folder}/transform_graph"))
+data = Faces(examples, TransformGraph(f"{folder}/transform_graph"))
 rows = offline_triplets.write_triplets(data, "train", "serving/facenet/1", "triplets", margin=0.2)
-batches = offline_triplets.triplet_batches("triplets", parsing.image_shape(data), triplets=8)
+batches = offline_triplets.triplet_batches("triplets", data.image_shape, triplets=8)
 embed = offline_triplets.load_embed("serving/facenet/1")
 for images in batches:
     anchors, positives, negatives = tf.split(embed(images), 3)
@@ -30,7 +30,7 @@ Dimensions: B triplets of a batch, H height, W width, C channels, D embedding.
 from __future__ import annotations
 
 import hashlib
-import json
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -40,9 +40,9 @@ import numpy as np
 import tensorflow as tf
 from apache_beam.io.filesystems import FileSystems
 
-from ....components.base.transformed_data import TransformedData
-from ....components.beam.options import runner_and_options
-from ....components.data.faces import parsing
+from ....components.beam.read_examples import read_examples
+from ....components.beam.run import run_pipeline
+from ....components.data.faces.faces import Faces
 from ....components.data.images.pixels import to_floats
 from ....components.io import example_proto, filesystem, tfrecord
 from ....models.facenet.triplets import offline_selection
@@ -51,7 +51,7 @@ IMAGES_SIGNATURE = "serving_images"
 """Signature of a SavedModel that embeds float32 images: from `images` to `embedding`."""
 
 _EMBEDDED_AT_ONCE = 128
-_WRITTEN = re.compile(r"triplets-\d{5}-of-\d{5}\.gz|subset-\d{5}\.json")
+_WRITTEN = re.compile(r"triplets-\d{5}-of-\d{5}\.gz")
 _ROLES = ("anchor", "positive", "negative")
 _SHUFFLED_BYTES = 64 * 2**20
 
@@ -90,7 +90,7 @@ class EmbedFaces(beam.DoFn):
         super().__init__()
         self._embed = embed
         self._shape = shape
-        self._loaded: Callable[[np.ndarray], np.ndarray] | None = None
+        self._loaded: Any = None
 
     def setup(self) -> None:
         """Loads the model."""
@@ -98,14 +98,9 @@ class EmbedFaces(beam.DoFn):
 
     def process(self, path: str) -> Iterator[EmbeddedFace]:
         """Embeds one file."""
-        waiting: list[dict[str, list[Any]]] = []
-        for serialized in tfrecord.read_records(path):
-            waiting.append(example_proto.decode(serialized))
-            if len(waiting) == _EMBEDDED_AT_ONCE:
-                yield from self._embedded(waiting)
-                waiting = []
-        if waiting:
-            yield from self._embedded(waiting)
+        examples = read_examples(path)
+        while batch := list(itertools.islice(examples, _EMBEDDED_AT_ONCE)):
+            yield from self._embedded(batch)
 
     def _embedded(self, examples: list[dict[str, list[Any]]]) -> Iterator[EmbeddedFace]:
         flat = np.frombuffer(b"".join(one["pixels"][0] for one in examples), np.uint8)
@@ -176,7 +171,7 @@ class MineTriplets(beam.PTransform):
 
 
 def write_triplets(
-    data: TransformedData,
+    data: Faces,
     split: str,
     embed: Embed,
     folder: str,
@@ -198,7 +193,7 @@ def write_triplets(
     Returns:
         A dict `{"subset", "images", "triplets"}` of each subset with images, by its number.
     """
-    number = max(1, -(-parsing.count(data, split) // subset_images))
+    number = max(1, -(-data.count(split) // subset_images))
     filesystem.make_dirs(folder)
     FileSystems.delete(
         [
@@ -207,19 +202,19 @@ def write_triplets(
             if _WRITTEN.fullmatch(name)
         ]
     )
-    runner, flags = runner_and_options(tuple(beam_arguments))
     # A subset's people vary in their images: twice the mean is seldom cut.
     mine = MineTriplets(folder, number, 2 * subset_images, **options)
-    with beam.Pipeline(runner=runner, options=flags) as pipeline:
-        _ = (
+
+    def build(pipeline: beam.Pipeline, immediately: bool, token: str) -> beam.PCollection:
+        return (
             pipeline
             | "Shards" >> beam.Create(data.transformed.files(split), reshuffle=True)
-            | "Embed" >> beam.ParDo(EmbedFaces(embed, parsing.image_shape(data)))
+            | "Embed" >> beam.ParDo(EmbedFaces(embed, data.image_shape))
             | "Mine" >> mine
-            | "WriteRow" >> beam.Map(_write_row, folder)
         )
-    rows = [name for name in filesystem.list_dir(folder) if name.endswith(".json")]
-    return [_read_row(filesystem.join(folder, name)) for name in rows]
+
+    rows, _ = run_pipeline(build, tuple(beam_arguments), folder)
+    return sorted(rows, key=lambda row: row["subset"])
 
 
 def load_embed(folder: str) -> Callable[[np.ndarray], np.ndarray]:
@@ -246,7 +241,7 @@ def load_embed(folder: str) -> Callable[[np.ndarray], np.ndarray]:
         return signature(images=tf.constant(images))["embedding"].numpy()
 
     # The signature does not keep its model alive.
-    embed.model = model
+    vars(embed)["model"] = model
     return embed
 
 
@@ -343,15 +338,3 @@ def _encoded(faces: list[EmbeddedFace]) -> bytes:
         features[role] = [face.id]
         features[f"{role}_pixels"] = [face.pixels]
     return example_proto.encode(features)
-
-
-def _write_row(row: dict[str, int], folder: str) -> None:
-    with filesystem.open_file(
-        filesystem.join(folder, f"subset-{row['subset']:05d}.json"), "w"
-    ) as writer:
-        json.dump(row, writer)
-
-
-def _read_row(path: str) -> dict[str, int]:
-    with filesystem.open_file(path) as reader:
-        return json.load(reader)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Literal
 
 import pydantic
 
 from ....components.base.parameters import HOW, Parameters
 
-MAIN = "facenet"
-"""The network of the model; of several that are joined, what their names begin with."""
 FISHER_SIZE = 66
 """Numbers of a descriptor that Fisher vectors are made of: 64 components and its place."""
 
@@ -52,8 +49,8 @@ class ExporterOptions(Parameters):
     )
 
 
-class TrainerOptions(Parameters):
-    """The network, the triplets and how they are trained."""
+class NetworkOptions(Parameters):
+    """A network, its triplets and how it is trained."""
 
     network: Literal["convolutional", "fisher"] = pydantic.Field(
         "convolutional",
@@ -117,31 +114,6 @@ class TrainerOptions(Parameters):
         description="mirror, turn, scale, shift and shade training images; the network fisher "
         "sees an image and its mirror image only",
     )
-    baselines: bool = pydantic.Field(
-        True,
-        description="eigenfaces, and a large margin metric (LMNN) learned on them, for comparison",
-    )
-    components: int = pydantic.Field(100, ge=1, description="principal components of the baselines")
-    join: list[str] = pydantic.Field(
-        [],
-        description="networks trained apart, whose embeddings stand beside the first one's in that "
-        'of the model; each by what differs, for example ["network=fisher,margin=0.5"]',
-    )
-    compare: list[str] = pydantic.Field(
-        [],
-        description="further networks beside the first, each by what differs, for example "
-        '["selection=all", "margin=0.5,embedding_size=64"]',
-    )
-    workers: int = pydantic.Field(
-        2, ge=1, description="networks trained side by side", json_schema_extra=HOW
-    )
-
-    @pydantic.field_validator("join", "compare")
-    @classmethod
-    def _known(cls, entries: list[str]) -> list[str]:
-        for text in entries:
-            _differences(text)
-        return entries
 
     @pydantic.model_validator(mode="after")
     def _whole_records(self):
@@ -178,96 +150,52 @@ class TrainerOptions(Parameters):
             )
         return self
 
-    @pydantic.model_validator(mode="after")
-    def _joined_networks(self):
-        for text in self.join:
-            _changed(self, text)
-        return self
+
+class TrainerOptions(NetworkOptions):
+    """The network, those it is joined or compared with, and the baselines."""
+
+    baselines: bool = pydantic.Field(
+        True,
+        description="eigenfaces, and a large margin metric (LMNN) learned on them, for comparison",
+    )
+    components: int = pydantic.Field(100, ge=1, description="principal components of the baselines")
+    join: list[dict[str, Any]] = pydantic.Field(
+        [],
+        description="networks trained apart, whose embeddings stand beside the first one's in that "
+        'of the model; each by what differs: [{"network": "fisher", "margin": 0.5}]',
+    )
+    compare: list[dict[str, Any]] = pydantic.Field(
+        [],
+        description="further networks beside the first, each by what differs: "
+        '[{"selection": "all"}, {"margin": 0.5, "embedding_size": 64}]',
+    )
+    workers: int = pydantic.Field(
+        2, ge=1, description="networks trained side by side", json_schema_extra=HOW
+    )
+
+    @pydantic.field_validator("join", "compare")
+    @classmethod
+    def _can_be_trained(
+        cls, entries: list[dict[str, Any]], info: pydantic.ValidationInfo
+    ) -> list[dict[str, Any]]:
+        first = {name: info.data[name] for name in NetworkOptions.model_fields if name in info.data}
+        networks = [NetworkOptions.model_validate(first | entry) for entry in entries]
+        return [
+            {name: getattr(network, name) for name in entry}
+            for network, entry in zip(networks, entries, strict=True)
+        ]
 
     @pydantic.model_validator(mode="after")
-    def _different_networks(self):
-        seen = [_alone(self)]
-        for text in self.compare:
-            values = _alone(_changed(self, text))
+    def _different_networks(self) -> TrainerOptions:
+        first = self.model_dump(include=set(NetworkOptions.model_fields))
+        seen = [first]
+        for entry in self.compare:
+            values = first | entry
             if values in seen:
-                known = "the first one" if values == seen[0] else "one that is named before"
+                known = "the first one" if values == first else "one that is named before"
                 raise ValueError(
                     "The networks of `compare` must differ from the first one and from each other. "
-                    f"Received: {text!r}, which is {known}"
+                    f"Received: {entry}, which is {known}"
                 )
             seen.append(values)
         return self
-
-
-DIFFERENCES = (
-    "network",
-    "embedding_size",
-    "mixture",
-    "strides",
-    "whitened",
-    "shrink",
-    "mirrored",
-    "dropout",
-    "selection",
-    "average",
-    "margin",
-    "first_margin",
-    "people",
-    "images",
-    "singles",
-    "steps",
-    "record_every",
-    "learning_rate",
-    "augment",
-)
-"""What networks that are joined or compared can differ in."""
-
-
-def _differences(text: str) -> dict[str, str]:
-    """Returns the parameters that an entry of `join` or `compare` changes."""
-    found: dict[str, str] = {}
-    for part in text.split(","):
-        name, equals, value = (piece.strip() for piece in part.partition("="))
-        if name in found:
-            raise ValueError(
-                f"A network must be given a parameter once. Received: {text!r} with {name} twice"
-            )
-        if name not in DIFFERENCES or not equals:
-            raise ValueError(
-                "A network must be given as NAME=VALUE, several joined by commas, of "
-                f"{', '.join(DIFFERENCES)}. Received: {part!r}"
-            )
-        found[name] = value
-    return found
-
-
-def _alone(parameters: TrainerOptions) -> dict[str, Any]:
-    """Returns the parameters of one network."""
-    return {**parameters.model_dump(), "join": [], "compare": []}
-
-
-def _changed(parameters: TrainerOptions, text: str) -> TrainerOptions:
-    """Returns the parameters of the network that an entry of `join` or `compare` describes."""
-    try:
-        return parameters.model_validate(_alone(parameters) | _differences(text))
-    except pydantic.ValidationError as error:
-        problems = "; ".join(
-            ": ".join([*map(str, found["loc"]), found["msg"].removeprefix("Value error, ")])
-            for found in error.errors()
-        )
-        raise ValueError(
-            f"Networks of `join` and `compare` must be such that can be trained: {problems}. "
-            f"Received: {text!r}"
-        ) from error
-
-
-def networks(parameters: TrainerOptions) -> dict[str, TrainerOptions]:
-    """Returns the parameters of each network by its name: first the one or those of the model."""
-    found = {MAIN: parameters}
-    if parameters.join:
-        joined = [parameters, *(_changed(parameters, text) for text in parameters.join)]
-        found = {f"{MAIN}-{number}": each for number, each in enumerate(joined, start=1)}
-    for text in parameters.compare:
-        name = re.sub(r"[^A-Za-z0-9.]+", "-", re.sub(r"\s", "", text))
-        found[name] = _changed(parameters, text)
-    return found

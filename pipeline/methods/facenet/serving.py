@@ -6,21 +6,26 @@ Dimensions: B batch, H height, W width, C channels, D embedding.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from ....components.base.transformed_data import TransformedData
 from ....components.data.faces.decoder import FaceDecoder
+from ....components.data.faces.faces import Faces
 from ....components.data.images.pixels import to_floats
-from ....components.exporter.serving_model import ServingModel, Signature
+from ....components.exporter.requests import feature_values, raw_examples, request_split
+from ....components.exporter.serving_model import Input, ServingModel, Signature
 from .embedding import compile_embedding, squared_distances
+from .joined import joined_model
 from .pairs.paired_images import PairedImages, read_index, read_paired, verification_pairs
 from .pairs.sampling import Pairs
 from .pairs.threshold import choose_threshold
 from .safe_decoding import decode_each, parse_each
+
+if TYPE_CHECKING:
+    from .options import ExporterOptions
 
 LARGEST_DISTANCE = 4.0
 """Of two unit vectors, squared; also the distance of a pair that cannot be compared."""
@@ -31,9 +36,16 @@ REQUESTS = 32
 _TOO_CLOSE = 1e-3
 
 
+def serve(
+    models: Mapping[str, keras.Model], data: Faces, parameters: ExporterOptions
+) -> ServingModel:
+    """Returns signatures for one image, two images, serialized examples and pixels."""
+    return serving_model(joined_model(models), data, parameters.threshold, parameters.far)
+
+
 def serving_model(
     model: keras.Model,
-    data: TransformedData,
+    data: Faces,
     threshold: float = 0.0,
     far: float = 0.0,
 ) -> ServingModel:
@@ -96,7 +108,7 @@ class FaceSignatures:
         threshold: float. The squared distance up to which two images are of the same person.
     """
 
-    def __init__(self, model: keras.Model, data: TransformedData, threshold: float):
+    def __init__(self, model: keras.Model, data: Faces, threshold: float):
         self.decoder = FaceDecoder.from_assets(data.asset("image_shape"), data.asset("crop"))
         self.threshold = np.float32(threshold)
         self.images_spec = tf.TensorSpec([None, *self.decoder.shape], tf.float32)
@@ -118,17 +130,17 @@ class FaceSignatures:
 
     def pair(self, first: tf.Tensor, second: tf.Tensor) -> dict[str, tf.Tensor]:
         """Answers for pairs of encoded images, string tensors `(B,)`."""
-        found = self.encoded(tf.concat([first, second], axis=0))
-        one, other = tf.split(found["embedding"], 2)
-        wrong = [
+        answers = self.encoded(tf.concat([first, second], axis=0))
+        errors = [
             tf.where(error == "", "", tf.strings.join([name, error]))
             for name, error in zip(
-                ("first: ", "second: "), tf.split(found["error"], 2), strict=True
+                ("first: ", "second: "), tf.split(answers["error"], 2), strict=True
             )
         ]
-        both = tf.where((wrong[0] != "") & (wrong[1] != ""), "; ", "")
-        error = tf.strings.join([wrong[0], both, wrong[1]])
-        distance = tf.reduce_sum(tf.math.squared_difference(one, other), axis=1)
+        both = tf.where((errors[0] != "") & (errors[1] != ""), "; ", "")
+        error = tf.strings.join([errors[0], both, errors[1]])
+        difference = tf.math.squared_difference(*tf.split(answers["embedding"], 2))
+        distance = tf.reduce_sum(difference, axis=1)
         distance = tf.where(error == "", distance, LARGEST_DISTANCE)
         return {
             "distance": distance,
@@ -140,14 +152,14 @@ class FaceSignatures:
     def examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Answers for serialized raw `tf.train.Example`s `(B,)`."""
         image, eyes, unread = parse_each(examples)
-        found = self.encoded(image, eyes if self.decoder.alignment else None)
-        return {**found, "error": tf.where(unread == "", found["error"], unread)}
+        answers = self.encoded(image, eyes if self.decoder.alignment else None)
+        return {**answers, "error": tf.where(unread == "", answers["error"], unread)}
 
     def images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Answers for float32 images `(B, H, W, C)` in [0, 1]."""
         return {"embedding": self._embed(images)}
 
-    def with_requests(self, model: keras.Model, data: TransformedData) -> dict[str, Signature]:
+    def with_requests(self, model: keras.Model, data: Faces) -> dict[str, Signature]:
         """Returns the signatures by name.
 
         Args:
@@ -157,17 +169,20 @@ class FaceSignatures:
         embed = compile_embedding(model, self.decoder.shape)
         drawn, raw = _requests(data)
         embeddings = embed(drawn.pixels)
-        encoded = np.array([_feature(one, "image").bytes_list.value[0] for one in raw], object)
+        encoded = np.array([feature_values(example, "image")[0] for example in raw], object)
         nothing = np.array([b""] * len(raw), object)
         embedded = {"embedding": embeddings, "error": nothing}
         text = tf.TensorSpec([None], tf.string)
         signatures = {
             "serving_examples": Signature(
-                self.examples, {"examples": text}, {"examples": np.array(raw, object)}, embedded
+                self.examples,
+                {"examples": Input(text)},
+                {"examples": np.array(raw, object)},
+                embedded,
             ),
             "serving_images": Signature(
                 self.images,
-                {"images": self.images_spec},
+                {"images": Input(self.images_spec)},
                 {"images": to_floats(drawn.pixels).numpy()},
                 {"embedding": embeddings},
             ),
@@ -176,8 +191,8 @@ class FaceSignatures:
         if self.decoder.alignment:
             signatures["serving_aligned"] = Signature(
                 self.encoded,
-                {"image": text, "eyes": tf.TensorSpec([None, 4], tf.float32)},
-                {"image": encoded, "eyes": np.stack([_eyes(one) for one in raw])},
+                {"image": Input(text), "eyes": Input(tf.TensorSpec([None, 4], tf.float32))},
+                {"image": encoded, "eyes": np.stack([_eyes(example) for example in raw])},
                 embedded,
             )
             # The transformed images are aligned; bytes alone do not say where the eyes are.
@@ -188,13 +203,14 @@ class FaceSignatures:
                 "error": errors,
             }
         pair = self._pair_signature(encoded, from_bytes, drawn.pairs)
-        default = Signature(self.encoded, {"image": text}, {"image": encoded}, from_bytes)
+        face = Input(text, "a face: @FILE of JPEG, PNG, GIF or BMP", file=True)
+        default = Signature(self.encoded, {"image": face}, {"image": encoded}, from_bytes)
         return {"serving_default": default, "serving_pair": pair, **signatures}
 
     def _pair_signature(
-        self, encoded: np.ndarray, found: Mapping[str, np.ndarray], pairs: Pairs
+        self, encoded: np.ndarray, answers: Mapping[str, np.ndarray], pairs: Pairs
     ) -> Signature:
-        embeddings, read = found["embedding"], found["error"] == b""
+        embeddings, read = answers["embedding"], answers["error"] == b""
         distances = squared_distances(embeddings[pairs.first], embeddings[pairs.second])
         # On which side of the threshold a distance lies must not hang on how it was rounded.
         clear = abs(distances - self.threshold) > _TOO_CLOSE
@@ -207,13 +223,17 @@ class FaceSignatures:
             references["same"] = distances <= self.threshold
             references["error"] = np.array([b""] * len(pairs), object)
         text = tf.TensorSpec([None], tf.string)
+        inputs = {
+            "first": Input(text, "a face: @FILE", file=True),
+            "second": Input(text, "another: @FILE", file=True),
+        }
         requests = {"first": encoded[pairs.first], "second": encoded[pairs.second]}
-        return Signature(self.pair, {"first": text, "second": text}, requests, references)
+        return Signature(self.pair, inputs, requests, references)
 
 
-def _requests(data: TransformedData) -> tuple[PairedImages, list[bytes]]:
+def _requests(data: Faces) -> tuple[PairedImages, list[bytes]]:
     """Returns some pairs of images, and the serialized raw examples of the images."""
-    split = next((name for name in ("test", "eval") if data.splits.get(name)), "train")
+    split = request_split(data)
     index = read_index(data, split)
     try:
         pairs = verification_pairs(index, 2 * REQUESTS, seed=0)
@@ -223,19 +243,9 @@ def _requests(data: TransformedData) -> tuple[PairedImages, list[bytes]]:
         second = (first + 1) % len(index.ids)
         pairs = Pairs(first, second, np.zeros(len(first), bool), np.zeros(len(first), np.int64))
     drawn = read_paired(data, split, index, pairs)
-    places = {name: number for number, name in enumerate(drawn.ids)}
-    raw: dict[int, bytes] = {}
-    for serialized in data.serialized(split, raw=True).as_numpy_iterator():
-        number = places.get(_feature(serialized, "id").bytes_list.value[0])
-        if number is not None:
-            raw[number] = serialized
-    return drawn, [raw[number] for number in range(len(drawn.ids))]
+    return drawn, raw_examples(data, split, list(drawn.ids))
 
 
 def _eyes(serialized: bytes) -> np.ndarray:
-    eyes = _feature(serialized, "eyes").float_list.value
+    eyes = feature_values(serialized, "eyes")
     return np.array(eyes if len(eyes) == 4 else [np.nan] * 4, np.float32)
-
-
-def _feature(serialized: bytes, name: str) -> Any:
-    return tf.train.Example.FromString(serialized).features.feature[name]

@@ -3,43 +3,60 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import keras
+import numpy as np
+
 from ....components.base.errors import BadDataError
-from .options import TrainerOptions, networks
+from ....components.data.faces import augmentation
+from ....components.data.faces.faces import Faces
+from ....components.data.faces.identity_batches import most_identities
+from ....components.data.images.pixels import to_floats
+from ....components.trainer.fit import Fit
+from ....models.facenet import (
+    CollapseMonitor,
+    LargeMarginLoss,
+    MarginSchedule,
+    PrincipalProjection,
+    TripletLoss,
+    fisher_head,
+    linear_margin,
+    mirrored,
+    resized,
+    small_network,
+)
+from ....models.facenet.large_margin.pixel_metric_network import pixel_metric_network
+from .fisher_training import FisherTraining
+from .measured_verification import MeasuredVerification
+from .networks import COMPONENTS, METRIC, networks
+from .pairs.paired_images import drawn_images
 
 if TYPE_CHECKING:
-    import keras
-    import numpy as np
+    from .options import TrainerOptions
 
-    from ....components.base.transformed_data import TransformedData
-    from ....components.trainer.fit import Fit, TrainingSummary
-
-METRIC = "lmnn"
 LEAST_SIDES = {"convolutional": 32, "fisher": 42}
 """Pixels of an image that the networks need."""
-COMPONENTS = "principal_components"
 METRIC_STEPS = 300
 
 
-def fits(parameters: TrainerOptions, data: TransformedData) -> list[Fit]:
+def fits(parameters: TrainerOptions, data: Faces) -> list[Fit]:
     """The network, those it is compared with, and the baseline.
 
     Raises:
         BadDataError: the images are too small or too few for the parameters.
     """
     _check_data(parameters, data)
-    found = [_network_fit(name, chosen, data) for name, chosen in networks(parameters).items()]
-    return [*found, _metric_fit(parameters, data)] if parameters.baselines else found
+    fits = [_network_fit(name, chosen, data) for name, chosen in networks(parameters).items()]
+    return [*fits, _metric_fit(parameters, data)] if parameters.baselines else fits
 
 
-def _check_data(parameters: TrainerOptions, data: TransformedData) -> None:
+def _check_data(parameters: TrainerOptions, data: Faces) -> None:
     """Refuses what would fail in the networks or in the first batch, with the options to change."""
-    from ....components.data.faces import parsing
 
     chosen = networks(parameters).values()
-    height, width, _ = parsing.image_shape(data)
+    height, width, _ = data.image_shape
     least = max(_least_side(each) for each in chosen)
     if min(height, width) < least:
         raise BadDataError(
@@ -49,13 +66,13 @@ def _check_data(parameters: TrainerOptions, data: TransformedData) -> None:
             f"Received: images {height} high and {width} wide"
         )
     numbers = [each.embedding_size for each in chosen if each.network == "fisher"]
-    if max(numbers, default=0) > parsing.count(data, "train"):
+    if max(numbers, default=0) > data.count("train"):
         raise BadDataError(
             "The network fisher needs as many images in the split train as an embedding has "
-            f"numbers; give --set trainer.embedding_size={parsing.count(data, 'train')} or less. "
+            f"numbers; give --set trainer.embedding_size={data.count('train')} or less. "
             f"Received: {max(numbers)} numbers"
         )
-    counts = parsing.identity_counts(data, "train")
+    counts = data.identity_counts("train")
     for each in chosen:
         _check_batches(each, counts)
 
@@ -68,7 +85,6 @@ def _least_side(parameters: TrainerOptions) -> int:
 
 def _check_batches(parameters: TrainerOptions, counts: np.ndarray) -> None:
     """Refuses batches that people with so many images do not fill."""
-    from ....components.data.faces.identity_batches import most_identities
 
     people, images, singles = parameters.people, parameters.images, int((counts == 1).sum())
     fitting = {size: most_identities(counts, size) for size in range(images, 1, -1)}
@@ -99,15 +115,12 @@ def _check_batches(parameters: TrainerOptions, counts: np.ndarray) -> None:
         )
 
 
-def _network_fit(name: str, parameters: TrainerOptions, data: TransformedData) -> Fit:
+def _network_fit(name: str, parameters: TrainerOptions, data: Faces) -> Fit:
     if parameters.network == "fisher":
         return _fisher_fit(name, parameters, data)
-    from ....components.data.faces import parsing
 
     def build():
-        from ....models.facenet.networks import resized, small_network
-
-        height, width, channels = shape = parsing.image_shape(data)
+        height, width, channels = shape = data.image_shape
         smaller = round(height / parameters.shrink), round(width / parameters.shrink), channels
         model = small_network(
             smaller,
@@ -118,8 +131,6 @@ def _network_fit(name: str, parameters: TrainerOptions, data: TransformedData) -
         return _compiled(model if smaller == shape else resized(model, shape), parameters)
 
     def finish(model):
-        from ....models.facenet.networks import mirrored
-
         return mirrored(model) if parameters.mirrored else model
 
     return _triplet_fit(
@@ -132,21 +143,11 @@ def _network_fit(name: str, parameters: TrainerOptions, data: TransformedData) -
     )
 
 
-def _fisher_fit(name: str, parameters: TrainerOptions, data: TransformedData) -> Fit:
+def _fisher_fit(name: str, parameters: TrainerOptions, data: Faces) -> Fit:
     """Returns the fit of a projection of Fisher vectors, which are computed once, at its start."""
-    fixed = None
+    fixed = FisherTraining(data, parameters.mixture, parameters.whitened, parameters.strides)
 
-    def prepare(report):
-        from .fisher_training import FisherTraining
-
-        nonlocal fixed
-        fixed = FisherTraining.of(
-            data, parameters.mixture, parameters.whitened, parameters.strides, report
-        )
-
-    def build():
-        from ....models.facenet import fisher_head
-
+    def build() -> keras.Model:
         head = fisher_head(fixed.projection, parameters.embedding_size, parameters.dropout)
         return _compiled(head, parameters)
 
@@ -158,16 +159,13 @@ def _fisher_fit(name: str, parameters: TrainerOptions, data: TransformedData) ->
         train=lambda augment: _batches(
             parameters, data, augment=False, vectors=fixed.training_vectors
         ),
-        rows=lambda pixels: fixed.vectors(pixels),
-        finish=lambda head: fixed.network(head),
-        prepare=prepare,
+        rows=fixed.vectors,
+        finish=fixed.network,
+        prepare=fixed.prepare,
     )
 
 
 def _compiled(model: keras.Model, parameters: TrainerOptions) -> keras.Model:
-    import keras
-
-    from ....models.facenet import TripletLoss
 
     warm_up = parameters.steps // 20
     rate = keras.optimizers.schedules.CosineDecay(
@@ -186,7 +184,7 @@ def _compiled(model: keras.Model, parameters: TrainerOptions) -> keras.Model:
 def _triplet_fit(
     name: str,
     parameters: TrainerOptions,
-    data: TransformedData,
+    data: Faces,
     build: Callable[[], keras.Model],
     train: Callable[[bool], Any],
     rows: Callable[[np.ndarray], np.ndarray] | None = None,
@@ -194,15 +192,10 @@ def _triplet_fit(
     prepare: Callable[[Callable[[float], None]], None] | None = None,
 ) -> Fit:
     """Returns the fit of a model to triplets, measured on held-out people."""
-    from ....components.trainer.fit import Fit
-
     epochs = parameters.steps // parameters.record_every
     held_out = _has_pairs(data, "eval")
 
     def callbacks():
-        from ....models.facenet import CollapseMonitor, MarginSchedule, linear_margin
-        from .measured_verification import MeasuredVerification
-
         watched, labels = next(iter(train(False)))
         chosen = [CollapseMonitor(watched.numpy(), labels.numpy())]
         if held_out:
@@ -227,24 +220,17 @@ def _triplet_fit(
     )
 
 
-def _metric_fit(parameters: TrainerOptions, data: TransformedData) -> Fit:
+def _metric_fit(parameters: TrainerOptions, data: Faces) -> Fit:
     """Returns the fit of the large margin metric on principal components."""
-    from ....components.data.faces import parsing
-    from ....components.trainer.fit import Fit
 
     def build():
-        import keras
 
-        from ....components.data.images.pixels import to_floats
-        from ....models.facenet import LargeMarginLoss, PrincipalProjection
-        from ....models.facenet.large_margin import pixel_metric_network
-
-        images = to_floats(parsing.array(data, "train")[0]).numpy()
+        images = to_floats(data.array("train")[0]).numpy()
         projection = PrincipalProjection(
             min(parameters.components, len(images)), whiten=True, name=COMPONENTS
         )
         projection.adapt(images)
-        model = pixel_metric_network(parsing.image_shape(data), projection)
+        model = pixel_metric_network(data.image_shape, projection)
         model.compile(keras.optimizers.Adam(1e-3), LargeMarginLoss())
         return model
 
@@ -260,14 +246,12 @@ def _metric_fit(parameters: TrainerOptions, data: TransformedData) -> Fit:
 
 def _batches(
     parameters: TrainerOptions,
-    data: TransformedData,
+    data: Faces,
     augment: bool,
     vectors: np.ndarray | None = None,
 ) -> Any:
-    from ....components.data.faces import augmentation, parsing
 
-    batches = parsing.balanced_batches(
-        data,
+    batches = data.balanced_batches(
         "train",
         identities=parameters.people,
         images=parameters.images,
@@ -278,37 +262,11 @@ def _batches(
     return augmentation.augment(batches, seed=1) if augment else batches
 
 
-def _has_pairs(data: TransformedData, split: str) -> bool:
+def _has_pairs(data: Faces, split: str) -> bool:
     """Returns whether verification can be measured on a split."""
-    from .pairs.paired_images import drawn_images
 
     try:
         drawn_images(data, split, 4, seed=0)
     except ValueError:
         return False
     return True
-
-
-def summarize_training(
-    parameters: TrainerOptions, logs: Mapping[str, Sequence[Mapping[str, Any]]]
-) -> TrainingSummary:
-    """Returns a table of the networks: how long each was trained, and what it came to."""
-    from ....components.trainer.fit import Table, TrainingSummary
-
-    measured = {
-        "held_out_area": "best area under the ROC, held-out people",
-        "held_out_accuracy": "accuracy then",
-        "held_out_val": "VAL at FAR 0.01 then",
-        "active_triplets": "active triplets then",
-    }
-    rows = []
-    for name, each in networks(parameters).items():
-        best = max(logs[name], key=lambda row: row.get("held_out_area", -row["loss"]))
-        minutes = sum(row["seconds"] for row in logs[name]) / 60
-        rows.append(
-            [name, each.network, each.people * each.images + each.singles]
-            + [len(logs[name]) * each.record_every, round(minutes, 2)]
-            + [None if key not in best else round(best[key], 4) for key in measured]
-        )
-    columns = ["network", "kind", "images a step", "steps", "minutes", *measured.values()]
-    return TrainingSummary([Table("Networks", columns, rows)])

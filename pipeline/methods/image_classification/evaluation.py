@@ -8,14 +8,12 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from ....components.base.transformed_data import TransformedData
 from ....components.data.images.image_files import data_uri, encode_png
 from ....components.data.images.pixels import to_floats
-from ....components.data.labelled_images import parsing
+from ....components.data.labelled_images.labelled_images import LabelledImages
+from .predicting import BATCH, compile_models
 
-BATCH = 500
 WITH_IMAGE = 200
 """Wrong answers whose image is kept: enough to look at, few enough for a small file."""
 
@@ -27,7 +25,7 @@ _TOP = 3
 
 def rows(
     averaged: Mapping[str, Sequence[keras.Model]],
-    data: TransformedData,
+    data: LabelledImages,
     split: str,
     ensembles: Mapping[str, Sequence[keras.Model]] | None = None,
     main: str | None = None,
@@ -66,9 +64,9 @@ def rows(
         )
     compiled = compile_models([model for models in metrics.values() for model in models], data)
     # What is not a number has the index -1.
-    names = [*parsing.classes(data), NO_ANSWER]
+    names = [*data.classes, NO_ANSWER]
     with_image = 0
-    for images, labels, ids in parsing.parsed(data, split, BATCH):
+    for images, labels, ids in data.parsed(split, BATCH):
         inputs = to_floats(images)
         found = {key: predict(inputs).numpy() for key, predict in compiled.items()}
         probabilities = {
@@ -89,28 +87,16 @@ def rows(
                 "class": names[label],
                 **{name: float(values[index]) for name, values in right.items()},
             }
-            given = collections.Counter(answers[main][:, index].tolist())
-            row["predicted"] = names[_most(given, means[index])]
-            if len(given) > 1:
-                row["answers"] = {names[answer]: given[answer] for answer in sorted(given)}
+            votes: collections.Counter[int] = collections.Counter(answers[main][:, index].tolist())
+            row["predicted"] = names[_most(votes, means[index])]
+            if len(votes) > 1:
+                row["answers"] = {names[answer]: votes[answer] for answer in sorted(votes)}
             if row[main] < 1:
-                row["details"] = _details(row, names, label, given, means[index])
+                row["details"] = _details(row, names, label, votes, means[index])
                 if with_image < WITH_IMAGE:
                     row["details"]["image"] = data_uri(encode_png(images[index]))
                     with_image += 1
             yield row
-
-
-def compile_models(models: Sequence[keras.Model], data: TransformedData) -> dict[int, Any]:
-    """Returns by the `id` of each model a `tf.function` from images to probabilities `(B, K)`."""
-    spec = tf.TensorSpec([None, *parsing.image_shape(data)], tf.float32)
-    return {id(model): _compiled(model, spec) for model in models}
-
-
-def _compiled(model: keras.Model, spec: tf.TensorSpec) -> Any:
-    return tf.function(
-        lambda images: tf.cast(model(images, training=False), tf.float32), input_signature=[spec]
-    )
 
 
 def _most(given: Mapping[int, int], means: np.ndarray) -> int:

@@ -11,12 +11,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ....components.base.transformed_data import TransformedData
 from ....components.data.images.pixels import to_floats
-from ....components.data.labelled_images import parsing
 from ....components.data.labelled_images.decoder import ImageDecoder
-from ....components.exporter.serving_model import Signature
-from . import evaluation
+from ....components.data.labelled_images.labelled_images import LabelledImages
+from ....components.exporter.requests import (
+    evenly,
+    feature_values,
+    raw_examples,
+    request_split,
+)
+from ....components.exporter.serving_model import Input, Signature
+from .predicting import BATCH
 
 REQUESTS = 64
 """Warm-up requests a signature, taken evenly from the evaluated split."""
@@ -38,7 +43,7 @@ class ImageSignatures:
     """
 
     def __init__(
-        self, answer: Callable[[tf.Tensor], Mapping[str, tf.Tensor]], data: TransformedData
+        self, answer: Callable[[tf.Tensor], Mapping[str, tf.Tensor]], data: LabelledImages
     ):
         self.decoder = ImageDecoder.from_assets(data.asset("image_shape"), data.asset("binarize"))
         self.pixels = tf.TensorSpec([None, *self.decoder.shape], tf.float32)
@@ -73,44 +78,31 @@ class ImageSignatures:
             images: their transformed pixels, float32 `(B, H, W, C)`.
             references: the trained model's answers, arrays by output name.
         """
-        encoded = np.array([_feature(one, "image") for one in raw], object)
+        encoded = np.array([feature_values(example, "image")[0] for example in raw], object)
         text = tf.TensorSpec([None], tf.string)
         return {
             "serving_default": Signature(
-                self.encoded, {"image": text}, {"image": encoded}, references
+                self.encoded,
+                {"image": Input(text, "an image: @FILE of JPEG, PNG, GIF or BMP", file=True)},
+                {"image": encoded},
+                references,
             ),
             "serving_examples": Signature(
-                self.examples, {"examples": text}, {"examples": np.array(raw, object)}, references
+                self.examples,
+                {"examples": Input(text)},
+                {"examples": np.array(raw, object)},
+                references,
             ),
             "serving_images": Signature(
-                self.images, {"images": self.pixels}, {"images": images}, references
+                self.images, {"images": Input(self.pixels)}, {"images": images}, references
             ),
         }
 
 
-def requests(data: TransformedData) -> tuple[list[bytes], np.ndarray]:
+def requests(data: LabelledImages) -> tuple[list[bytes], np.ndarray]:
     """Returns some serialized raw examples and their transformed pixels, evenly over the split."""
-    split = next((name for name in ("test", "eval") if data.splits.get(name)), "train")
-    stride = max(1, data.splits[split] // REQUESTS)
-    pixels: list[np.ndarray] = []
-    wanted: list[bytes] = []
-    number = 0
-    for images, _, ids in parsing.parsed(data, split, evaluation.BATCH):
-        for image, identity in zip(images, ids, strict=True):
-            if number % stride == 0 and len(wanted) < REQUESTS:
-                pixels.append(image)
-                wanted.append(identity)
-            number += 1
-    positions = {identity: index for index, identity in enumerate(wanted)}
-    raw: dict[int, bytes] = {}
-    for serialized in data.serialized(split, raw=True).as_numpy_iterator():
-        index = positions.get(_feature(serialized, "id"))
-        if index is not None:
-            raw[index] = serialized
-    return [raw[index] for index in range(len(wanted))], np.stack(pixels)
-
-
-def _feature(serialized: bytes, name: str) -> Any:
-    """Returns the first value of a feature of bytes of a serialized `tf.train.Example`."""
-    example = tf.train.Example.FromString(serialized)
-    return example.features.feature[name].bytes_list.value[0]
+    split = request_split(data)
+    batches = data.parsed(split, BATCH)
+    rows = (row for images, _, ids in batches for row in zip(images, ids, strict=True))
+    pixels, ids = zip(*evenly(rows, data.splits[split], REQUESTS), strict=True)
+    return raw_examples(data, split, ids), np.stack(pixels)

@@ -9,15 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ....components.base.transformed_data import TransformedData
 from ....components.data.images.pixels import to_floats
-from ....components.data.labelled_images import parsing
+from ....components.data.labelled_images.labelled_images import LabelledImages
 from ....components.exporter.serving_model import ServingModel
-from . import evaluation
 from .image_signatures import ImageSignatures, requests
+from .predicting import compile_models
 
 
-def serving_model(model: keras.Model, served: keras.Model, data: TransformedData) -> ServingModel:
+def serving_model(model: keras.Model, served: keras.Model, data: LabelledImages) -> ServingModel:
     """Returns the signatures with requests and the trained model's answers to them.
 
     Those of `ImageSignatures`. All give `class` `(B,)`, the name of the likeliest class;
@@ -30,7 +29,7 @@ def serving_model(model: keras.Model, served: keras.Model, data: TransformedData
         served: the model that is exported, such as `model` with batch normalization folded.
         data: transformed and raw examples; the requests come from `test`, or else from `eval`.
     """
-    names = parsing.classes(data)
+    names = data.classes
 
     def classify(images: tf.Tensor) -> dict[str, tf.Tensor]:
         probabilities = tf.cast(served(images, training=False), tf.float32)
@@ -44,7 +43,7 @@ def serving_model(model: keras.Model, served: keras.Model, data: TransformedData
 
     raw, pixels = requests(data)
     images = to_floats(pixels).numpy()
-    (compiled,) = evaluation.compile_models([model], data).values()
+    (compiled,) = compile_models([model], data).values()
     probabilities = compiled(images).numpy()
     best = probabilities.argmax(axis=1)
     references = {

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
+
+from ...charts.palette import ACCENT, INK, MUTED, SECOND
+from ...charts.svg import circle, drawing, line, rectangle, text
 
 _LINE = 20
 _COLUMN = 44
 _TEXT = 620
 _SHOWN = 14
-_ACCENT = "#d9730d"
 
 
-def wrong_answers(rows: Sequence[Mapping[str, Any]], most: int = 12) -> dict[str, str]:
+def evaluation_figures(rows: Sequence[Mapping[str, Any]], most: int = 12) -> dict[str, str]:
     """Draws wrong answers, of each task in turn.
 
     Args:
@@ -28,21 +30,16 @@ def wrong_answers(rows: Sequence[Mapping[str, Any]], most: int = 12) -> dict[str
     for row in rows:
         if row.get("details"):
             by_task.setdefault(str(row["task"]), []).append(row)
-    in_turn = [
-        (task, wrong[turn])
-        for turn in range(most)
-        for task, wrong in sorted(by_task.items(), key=lambda item: -len(item[1]))
-        if turn < len(wrong)
-    ]
-    drawn: dict[str, str] = {}
-    for task, row in in_turn[:most]:
+    turns = itertools.zip_longest(*sorted(by_task.values(), key=len, reverse=True))
+    figures: dict[str, str] = {}
+    for row in itertools.islice(filter(None, itertools.chain.from_iterable(turns)), most):
         details = row["details"]
         title = (
-            f"Task {task}: {details['question']} answered “{details['predicted']}”, "
+            f"Task {row['task']}: {details['question']} answered “{details['predicted']}”, "
             f"right is “{details['answer']}”"
         )
-        drawn.setdefault(title, draw_story(details))
-    return drawn
+        figures.setdefault(title, draw_story(details))
+    return figures
 
 
 def draw_story(details: Mapping[str, Any]) -> str:
@@ -58,58 +55,42 @@ def draw_story(details: Mapping[str, Any]) -> str:
     hops = max(len(true), len(chosen), 1)
     shown = _shown_sentences(len(story), [*true, *chosen], attention)
     left = hops * _COLUMN + 12
-    height = (len(shown) + 3) * _LINE
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + _TEXT} {height}" '
-        f'width="{left + _TEXT}" height="{height}" role="img" font-size="13" '
-        f'font-family="ui-monospace, monospace" fill="currentColor">'
-        f"<title>{escape(details['question'])}</title>"
-    ]
-    parts += [
-        f'<text x="{hop * _COLUMN + _COLUMN / 2}" y="14" text-anchor="middle" opacity="0.6">'
-        f"hop {hop + 1}</text>"
-        for hop in range(hops)
-    ]
-    parts.append(
-        f'<text x="{left}" y="14" opacity="0.6">○ true fact  ● chosen fact  shade: attention</text>'
-    )
-    last = -1
-    for row, sentence in enumerate(shown, 1):
-        y = row * _LINE
-        if sentence > last + 1:
-            parts.append(
-                f'<line x1="0" x2="{left + _TEXT}" y1="{y}" y2="{y}" stroke="currentColor" '
-                f'stroke-dasharray="2 4" opacity="0.5"/>'
-            )
-        last = sentence
+    width, below = left + _TEXT, (len(shown) + 1) * _LINE + 15
+    parts = [text((hop + 0.5) * _COLUMN, 14, f"hop {hop + 1}") for hop in range(hops)]
+    parts.append(text(left, 14, "○ true fact · ● chosen fact · shade: attention", "start"))
+    for place, sentence in enumerate(shown):
+        y = (place + 1) * _LINE
+        if sentence > (shown[place - 1] if place else -1) + 1:
+            parts.append(line(0, y, width, y, MUTED, stroke_dasharray="2 4", opacity=0.5))
         for hop in range(hops):
             weight = attention[hop][sentence] if hop < len(attention) else 0.0
-            x = hop * _COLUMN
+            x, middle = (hop + 0.5) * _COLUMN, y + _LINE / 2 + 0.5
             parts.append(
-                f'<rect x="{x + 2}" y="{y + 2}" width="{_COLUMN - 4}" height="{_LINE - 3}" rx="3" '
-                f'fill="{_ACCENT}" opacity="{0.04 + 0.8 * min(max(weight, 0.0), 1.0):.2f}">'
-                f"<title>hop {hop + 1}, sentence {sentence + 1}: {weight:.2f}</title></rect>"
-            )
-            center = f'cx="{x + _COLUMN / 2}" cy="{y + _LINE / 2 + 0.5}"'
-            if hop < len(true) and true[hop] == sentence:
-                parts.append(
-                    f'<circle {center} r="6" fill="none" stroke="currentColor" stroke-width="1.5"/>'
+                rectangle(
+                    hop * _COLUMN + 2,
+                    y + 2,
+                    _COLUMN - 4,
+                    _LINE - 3,
+                    ACCENT,
+                    title=f"hop {hop + 1}, sentence {sentence + 1}: {weight:.2f}",
+                    rx=3,
+                    fill_opacity=0.06 + 0.7 * min(max(weight, 0.0), 1.0),
                 )
+            )
+            if hop < len(true) and true[hop] == sentence:
+                parts.append(circle(x, middle, 6, "none", stroke=INK, stroke_width=1.5))
             if hop < len(chosen) and chosen[hop] == sentence:
-                parts.append(f'<circle {center} r="3"/>')
-        weight = "bold" if sentence in chosen else "normal"
-        parts.append(
-            f'<text x="{left}" y="{y + 15}" font-weight="{weight}">'
-            f"{sentence + 1} {escape(story[sentence])}</text>"
-        )
-    below = (len(shown) + 1) * _LINE + 15
-    parts.append(
-        f'<text x="{left}" y="{below}" font-style="italic">{escape(details["question"])}</text>'
-        f'<text x="{left}" y="{below + _LINE}">'
-        f'<tspan fill="{_ACCENT}" font-weight="bold">{escape(details["predicted"])}</tspan>'
-        f" ({details['probability']:.2f}), right: {escape(details['answer'])}</text></svg>"
-    )
-    return "".join(parts)
+                parts.append(circle(x, middle, 3, INK))
+        weight = "bold" if sentence in chosen else None
+        said = f"{sentence + 1} {story[sentence]}"
+        parts.append(text(left, y + 15, said, "start", INK, font_weight=weight))
+    answer = f"{details['predicted']} ({details['probability']:.2f})"
+    parts += [
+        text(left, below, details["question"], "start", INK, font_style="italic"),
+        text(left, below + _LINE, answer, "start", SECOND, font_weight="bold"),
+        text(left, below + 2 * _LINE, f"right: {details['answer']}", "start", INK),
+    ]
+    return drawing(width, below + 2 * _LINE + 8, details["question"], parts, font_size=13)
 
 
 def _shown_sentences(

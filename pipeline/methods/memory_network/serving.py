@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ....components.base.transformed_data import TransformedData
-from ....components.data.babi import parsing
+from ....components.data.babi.stories import BabiStories, decode_raw, model_inputs, parse
 from ....components.data.babi.text import features_tensor, split_sentences
-from ....components.exporter.serving_model import ServingModel, Signature
-from ....components.io.vocabulary_file import VocabularyFile
-from . import evaluation
+from ....components.exporter.requests import evenly, request_split
+from ....components.exporter.serving_model import Input, ServingModel, Signature
+from ....components.io.vocabulary_file import line_numbers, numbered_lines
+from .answering import answer, answering_models, compile_models, compile_router, find_tasks
+from .networks import ROUTER
 
 LONGEST_NGRAM = 5
 """N-grams of this size and below are looked up; which ones count, the vocabulary says."""
@@ -26,9 +27,12 @@ REQUESTS = 64
 """Warm-up requests a signature, taken evenly from the evaluated split."""
 
 
-def serving_model(
-    models: Mapping[int, Any], router: Any | None, data: TransformedData
-) -> ServingModel:
+def serve(models: Mapping[str, Any], data: BabiStories, parameters: Any = None) -> ServingModel:
+    """Returns signatures for plain stories, for serialized examples and for ids."""
+    return serving_model(answering_models(models), models.get(ROUTER), data)
+
+
+def serving_model(models: Mapping[int, Any], router: Any | None, data: BabiStories) -> ServingModel:
     """Returns the signatures with requests and the trained models' answers to them.
 
     Args:
@@ -36,8 +40,8 @@ def serving_model(
         router: Keras model that gives a logit a task, or `None`.
         data: transformed and raw examples; the requests come from `test`, or else from `eval`.
     """
-    compiled = evaluation.compile_models(models)
-    route = evaluation.compile_router(router) if router is not None else None
+    compiled = compile_models(models)
+    route = compile_router(router) if router is not None else None
     answerer = StoryAnswerer(
         compiled,
         route,
@@ -45,75 +49,60 @@ def serving_model(
         ngrams=data.asset_path("ngrams"),
         answers=data.asset_path("answers"),
     )
-    raw, transformed = _requests(data)
-    decoded = [parsing.decode_raw(one) for one in raw]
-    tasks = np.array([one["task"][0] for one in decoded])
+    split = request_split(data)
+    batches = data.raw_and_transformed(split, 512)
+    examples = (example for batch in batches for example in zip(*batch, strict=True))
+    raw, transformed = zip(*evenly(examples, data.splits[split], REQUESTS), strict=True)
+    stories = [decode_raw(example) for example in raw]
+    tasks = np.array([story["task"][0] for story in stories])
     routed = np.zeros_like(tasks)
     if router is not None:
-        routed = evaluation.find_tasks(route, models, transformed)
+        routed = find_tasks(route, models, transformed)
     surfaces = ["", *data.asset("answers")]
 
     def references(of_tasks: np.ndarray) -> dict[str, np.ndarray]:
-        found = evaluation.answer(compiled, np.array(transformed), of_tasks, surfaces)
+        rows = answer(compiled, np.array(transformed), of_tasks, surfaces)
         return {
-            "answer": np.array([",".join(one["answer"]) for one in found]),
-            "probability": np.array([one["probability"] for one in found], np.float32),
+            "answer": np.array([",".join(row["answer"]) for row in rows]),
+            "probability": np.array([row["probability"] for row in rows], np.float32),
             "task": of_tasks.astype(np.int32) if router is not None else np.zeros_like(tasks),
         }
 
-    parsed = parsing.model_inputs(parsing.parse(transformed))
+    parsed = model_inputs(parse(transformed))
     ids = {name: parsed[name].numpy() for name in ("story", "question")}
     by_task = references(tasks)
-    as_ids = {name: by_task[name] for name in ("probability", "task")}
     text = tf.TensorSpec([None], tf.string)
+    help_of_story = "the story: sentences that end with a full stop or a line"
     return ServingModel(
         signatures={
             "serving_default": Signature(
                 answerer.answer_text,
-                {"story": text, "question": text},
+                {"story": Input(text, help_of_story), "question": Input(text, "the question")},
                 {
-                    "story": np.array(["\n".join(one["story"]) for one in decoded]),
-                    "question": np.array([one["question"][0] for one in decoded]),
+                    "story": np.array(["\n".join(story["story"]) for story in stories]),
+                    "question": np.array([story["question"][0] for story in stories]),
                 },
                 references(routed),
             ),
             "serving_examples": Signature(
                 answerer.answer_examples,
-                {"examples": text},
+                {"examples": Input(text)},
                 {"examples": np.array(raw, object)},
                 by_task,
             ),
             "serving_ids": Signature(
                 answerer.answer_ids,
                 {
-                    "story": tf.TensorSpec([None, None, None], tf.int32),
-                    "question": tf.TensorSpec([None, None], tf.int32),
-                    "task": tf.TensorSpec([None], tf.int32),
+                    "story": Input(tf.TensorSpec([None, None, None], tf.int32)),
+                    "question": Input(tf.TensorSpec([None, None], tf.int32)),
+                    "task": Input(tf.TensorSpec([None], tf.int32)),
                 },
                 {**ids, "task": tasks.astype(np.int32)},
-                as_ids,
+                {name: by_task[name] for name in ("probability", "task")},
             ),
         },
         track=[answerer, *models.values(), *([router] if router is not None else [])],
     )
-
-
-def _requests(data: TransformedData) -> tuple[list[bytes], list[bytes]]:
-    """Returns some raw and transformed examples, evenly over the split."""
-    split = "test" if data.splits.get("test") else "eval" if data.splits.get("eval") else "train"
-    stride = max(1, data.splits[split] // REQUESTS)
-    raw: list[bytes] = []
-    transformed: list[bytes] = []
-    number = 0
-    for raw_batch, transformed_batch in parsing.raw_and_transformed(data, split, 512):
-        for pair in zip(raw_batch, transformed_batch, strict=True):
-            if number % stride == 0 and len(raw) < REQUESTS:
-                raw.append(pair[0])
-                transformed.append(pair[1])
-            number += 1
-        if len(raw) == REQUESTS:
-            break
-    return raw, transformed
 
 
 class StoryAnswerer(tf.Module):
@@ -133,7 +122,7 @@ class StoryAnswerer(tf.Module):
     def __init__(
         self,
         models: Mapping[int, Any],
-        router: Any | None,
+        router: Any,
         words: str,
         ngrams: str,
         answers: str,
@@ -151,13 +140,10 @@ class StoryAnswerer(tf.Module):
                 batch,
             ],
         )
-        self.word_ids = LineNumbers(words)
-        self.ngram_ids = LineNumbers(ngrams)
-        self.word_count = int(self.word_ids.size().numpy())
-        index = tf.lookup.TextFileIndex
-        self.answers = tf.lookup.StaticHashTable(
-            VocabularyFile(answers, tf.int64, index.LINE_NUMBER, tf.string, index.WHOLE_LINE), ""
-        )
+        self.words = line_numbers(words, -1)
+        self.ngrams = line_numbers(ngrams, -1)
+        self.first_ngram = 1 + int(self.words.size().numpy())
+        self.answers = numbered_lines(answers)
 
     def answer_text(self, story: tf.Tensor, question: tf.Tensor) -> dict[str, tf.Tensor]:
         """Answers plain stories and questions.
@@ -193,24 +179,24 @@ class StoryAnswerer(tf.Module):
     ) -> dict[str, tf.Tensor]:
         """Answers stories that are split into sentences `(B, None)`."""
         ids = tf.RaggedTensor.from_row_splits(self._ids(story.flat_values), story.row_splits)
-        found = self.answer_ids(
+        answers = self.answer_ids(
             tf.cast(ids.to_tensor(), tf.int32),
             tf.cast(self._ids(question).to_tensor(), tf.int32),
             task,
             tf.cast(ids.row_lengths(), tf.int32),
         )
         sentences = story.to_tensor("")
-        facts = found["supporting_facts"]
+        facts = answers["supporting_facts"]
         padded = tf.pad(sentences, [[0, 0], [0, 1]], constant_values="")
         at = tf.where(facts >= 0, facts, tf.shape(sentences)[1])
-        words = self.answers.lookup(tf.cast(found["answer"], tf.int64) - 1)
+        words = self.answers.lookup(tf.cast(answers["answer"], tf.int64) - 1)
         joined = tf.strings.reduce_join(words, axis=1, separator=",")
         return {
             "answer": tf.strings.regex_replace(joined, ",+$", ""),
-            "probability": found["probability"],
+            "probability": answers["probability"],
             "supporting_sentences": tf.gather(padded, at, batch_dims=1),
             "supporting_facts": facts,
-            "task": found["task"],
+            "task": answers["task"],
         }
 
     def answer_ids(
@@ -246,8 +232,7 @@ class StoryAnswerer(tf.Module):
             "write_time": tf.where(steps <= story_length[:, None], steps, 0),
         }
         if "0" in self.models:
-            found = self._cast(self.models["0"](inputs))
-            return found | {"task": tf.zeros_like(task)}
+            return _cast(self.models["0"](inputs)) | {"task": tf.zeros_like(task)}
         routed = 1 + tf.argmax(self._routing(inputs), axis=1, output_type=tf.int32)
         task = tf.where(task > 0, task, routed)
         return self._answer_by_task(inputs, task) | {"task": task}
@@ -265,40 +250,41 @@ class StoryAnswerer(tf.Module):
         self, inputs: dict[str, tf.Tensor], task: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Runs each task's model on its own rows only, and not at all where it has none."""
-        rows = tf.shape(task)[0]
         shapes = [
             model.get_concrete_function().structured_outputs for model in self.models.values()
         ]
-        answer = tf.zeros([rows, max(shape["answer"].shape[1] for shape in shapes)], tf.int32)
-        facts = tf.fill([rows, max(shape["supporting_facts"].shape[1] for shape in shapes)], -1)
-        probability = tf.zeros([rows], tf.float32)
+        rows = tf.shape(task)[0]
+        columns = {
+            name: max(shape[name].shape[1] for shape in shapes)
+            for name in ("answer", "supporting_facts")
+        }
+        outputs = {
+            "answer": tf.zeros([rows, columns["answer"]], tf.int32),
+            "supporting_facts": tf.fill([rows, columns["supporting_facts"]], -1),
+            "probability": tf.zeros([rows], tf.float32),
+        }
         for name, model in self.models.items():
             at = tf.cast(tf.where(task == int(name)), tf.int32)
 
-            def answered(model=model, at=at, held=(answer, facts, probability)):
+            def answered(model=model, at=at, outputs=outputs):
                 some = {key: tf.gather(value, at[:, 0]) for key, value in inputs.items()}
-                found = self._cast(model(some))
-                columns = [held[0].shape[1], held[1].shape[1]]
-                return (
-                    tf.tensor_scatter_nd_update(held[0], at, _wide(found["answer"], columns[0], 0)),
-                    tf.tensor_scatter_nd_update(
-                        held[1], at, _wide(found["supporting_facts"], columns[1], -1)
-                    ),
-                    tf.tensor_scatter_nd_update(held[2], at, found["probability"]),
-                )
+                answers = _cast(model(some))
+                for key, fill in (("answer", 0), ("supporting_facts", -1)):
+                    missing = columns[key] - tf.shape(answers[key])[1]
+                    answers[key] = tf.pad(
+                        answers[key], [[0, 0], [0, missing]], constant_values=fill
+                    )
+                return {
+                    key: tf.tensor_scatter_nd_update(value, at, answers[key])
+                    for key, value in outputs.items()
+                }
 
-            held = (answer, facts, probability)
-            answer, facts, probability = tf.cond(
-                tf.size(at) > 0, answered, lambda held=held: tuple(map(tf.identity, held))
+            outputs = tf.cond(
+                tf.size(at) > 0,
+                answered,
+                lambda outputs=outputs: tf.nest.map_structure(tf.identity, outputs),
             )
-        return {"answer": answer, "supporting_facts": facts, "probability": probability}
-
-    def _cast(self, found: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {
-            "answer": tf.cast(found["answer"], tf.int32),
-            "supporting_facts": tf.cast(found["supporting_facts"], tf.int32),
-            "probability": tf.cast(found["probability"], tf.float32),
-        }
+        return outputs
 
     def _at_least_one(self, story: tf.Tensor) -> tf.Tensor:
         """Pads an empty story to one empty sentence: a model reduces over sentences."""
@@ -309,25 +295,17 @@ class StoryAnswerer(tf.Module):
     def _ids(self, sentences: tf.Tensor) -> tf.RaggedTensor:
         """Returns the known features' ids of each sentence, as `Vectorize` does."""
         features = features_tensor(sentences, LONGEST_NGRAM)
-        words = self.word_ids.lookup(features.flat_values)
-        ngrams = self.ngram_ids.lookup(features.flat_values)
-        flat = tf.where(words > 0, words, tf.where(ngrams > 0, ngrams + self.word_count, 0))
+        words = self.words.lookup(features.flat_values)
+        ngrams = self.ngrams.lookup(features.flat_values)
+        flat = tf.where(words >= 0, words + 1, tf.where(ngrams >= 0, ngrams + self.first_ngram, 0))
         ids = features.with_flat_values(flat)
         return tf.ragged.boolean_mask(ids, ids > 0)
 
 
-def _wide(values: tf.Tensor, columns: int, fill: int) -> tf.Tensor:
-    return tf.pad(values, [[0, 0], [0, columns - tf.shape(values)[1]]], constant_values=fill)
-
-
-class LineNumbers(tf.lookup.StaticHashTable):
-    """A table from a file's lines to their numbers from 1; 0 is unknown."""
-
-    def __init__(self, path: str):
-        index = tf.lookup.TextFileIndex
-        lines = VocabularyFile(path, tf.string, index.WHOLE_LINE, tf.int64, index.LINE_NUMBER)
-        super().__init__(lines, -1)
-
-    def lookup(self, keys, name=None):
-        """Returns the line numbers."""
-        return super().lookup(keys, name) + 1
+def _cast(outputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Returns a model's outputs in the types of the answer, whatever its policy."""
+    return {
+        "answer": tf.cast(outputs["answer"], tf.int32),
+        "supporting_facts": tf.cast(outputs["supporting_facts"], tf.int32),
+        "probability": tf.cast(outputs["probability"], tf.float32),
+    }

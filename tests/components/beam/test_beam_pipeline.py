@@ -260,8 +260,12 @@ def test_numbers_in_sort_keys_compare_by_value():
 def test_importing_the_components_imports_nothing_heavy():
     code = (
         "import sys\n"
-        "from methodical.components import example_gen, statistics_gen, schema_gen\n"
-        "from methodical.components.beam import options, run\n"
+        "from methodical.components.beam import dead_letters, options, run\n"
+        "from methodical.components.example_gen import component\n"
+        "from methodical.components.example_validator import component\n"
+        "from methodical.components.schema_gen import component\n"
+        "from methodical.components.statistics_gen import component\n"
+        "from methodical.components.transform import component\n"
         "heavy = {'apache_beam', 'tensorflow', 'numpy', 'google.protobuf', 'keras'}\n"
         "print(sorted(heavy & sys.modules.keys()))"
     )

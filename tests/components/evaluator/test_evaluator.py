@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import math
 import os
@@ -15,6 +14,7 @@ from methodical.components.base.artifacts import (
 from methodical.components.base.component import ExecutionContext
 from methodical.components.base.errors import BadDataError
 from methodical.components.evaluator.component import Evaluator, measured_examples
+from methodical.components.evaluator.metric import Metric, Plotted, SetMeasure
 from methodical.components.evaluator.sliced_means import SlicedMeans
 
 # Task 1: 1, 1, 0 -> 2/3; task 2: 0 -> 0; task 10: 1 -> 1. Over rows 3/5, over tasks 5/9.
@@ -27,17 +27,12 @@ ROWS = [
 ]
 
 
+METRICS = (
+    Metric("accuracy", "share"),
+    Metric("loss", "nats", higher_is_better=False),
+)
+
 OTHER = {"accuracy": None, "loss": 1.0, "task": None, "details": {}}
-
-
-@dataclasses.dataclass(frozen=True)
-class Figure:
-    metric: str
-    value: float
-    column: str
-    slice: dict = dataclasses.field(default_factory=dict)
-    remark: str = ""
-    measured_at: dict = dataclasses.field(default_factory=dict)
 
 
 @pytest.fixture
@@ -71,7 +66,7 @@ def evaluated(tmp_path):
             parameters=Evaluator.Parameters(**parameters),
             functions={
                 "evaluate": evaluate,
-                "metrics": {"accuracy": "share", "loss": "nats"},
+                "metrics": METRICS,
                 "slices": ("task",),
                 **(functions or {}),
             },
@@ -151,33 +146,6 @@ def test_without_slices_the_mean_over_examples_decides(evaluated):
     assert context.summary == "accuracy 0.600, no baseline yet"
 
 
-def test_the_paper_stands_beside_ours(evaluated):
-    figures = [
-        Figure("accuracy", 0.93, "two hops"),
-        Figure("accuracy", 0.5, "two hops", {"task": "10"}, "other data"),
-        Figure("accuracy", 0.4, "one hop"),
-        Figure("accuracy", 0.4, "two hops", {"task": "20"}),
-    ]
-    context, found, _ = evaluated(
-        functions={
-            "paper_figures": figures,
-            "column": lambda parameters: {1: "one hop", 2: "two hops"}[parameters.hops],
-        }
-    )
-    assert found["column"] == "two hops"
-    assert [row["ours"] for row in found["paper"]] == [
-        pytest.approx(5 / 9),
-        1.0,
-        pytest.approx(5 / 9),
-        None,
-    ]
-    assert found["paper"][1]["remark"] == "other data"
-    assert found["paper"][0]["value"] == 0.5
-    assert found["paper"][0]["remark"].startswith("mean over the 1 of the paper's 2 slices")
-    assert found["paper"][2]["value"] == 0.4
-    assert context.summary.startswith("mean accuracy 0.556, paper 0.500, no baseline yet")
-
-
 def test_examples_are_the_rows_with_the_main_metric(evaluated):
     context, found, seen = evaluated([*ROWS * 200, *[OTHER] * 3], splits={"eval": 1780})
     assert (found["examples"], found["rows"]) == (1000, 1003)
@@ -191,24 +159,6 @@ def test_examples_of_an_evaluation_of_an_earlier_version():
     before = {"main": "a", "examples": 1013, "missing": {"a": 13, "b": 1013}}
     assert measured_examples(before) == 1000
     assert measured_examples({"main": "a", "examples": 7}) == 7
-
-
-def test_a_figure_measured_with_other_parameters_has_none_of_ours_beside_it(evaluated):
-    figures = [
-        Figure("accuracy", 0.9, "two", measured_at={"max_drop": 0.5}, remark="on other data"),
-        Figure("loss", 0.8, "two", measured_at={"max_drop": 0.02}),
-    ]
-    functions = {"paper_figures": figures, "column": lambda parameters: "two"}
-    context, found, _ = evaluated(functions=functions)
-    first, second = found["paper"]
-    assert (first["comparable"], first["ours"]) == (False, None)
-    assert first["remark"] == "on other data; measured at max_drop 0.5, ours at 0.02"
-    assert (second["comparable"], second["ours"]) == (True, pytest.approx(2.5))
-    assert second["remark"] == ""
-    assert "paper" not in context.summary
-    context, found, _ = evaluated(functions=functions, max_drop=0.5)
-    assert [figure["comparable"] for figure in found["paper"]] == [True, False]
-    assert "paper 0.900" in context.summary
 
 
 def test_a_bound_that_is_missed(evaluated):
@@ -235,7 +185,8 @@ def test_a_drop_against_the_last_blessed_model(evaluated, before, higher, blesse
     rows = [{"accuracy": before, "loss": 0.0, "task": "1"}]
     earlier, _, _ = evaluated(rows)
     baseline = earlier.outputs["evaluation"]
-    context, found, _ = evaluated(baseline=baseline, functions={"higher_is_better": higher})
+    metrics = (Metric("accuracy", "share", higher_is_better=higher), METRICS[1])
+    context, found, _ = evaluated(baseline=baseline, functions={"metrics": metrics})
     assert found["blessed"] is blessed
     assert found["baseline"]["main_value"] == before
     assert found["baseline"]["uri"] == "Evaluator/7/evaluation"
@@ -243,7 +194,7 @@ def test_a_drop_against_the_last_blessed_model(evaluated, before, higher, blesse
 
 
 def test_a_lower_bound_where_less_is_better(evaluated):
-    functions = {"metrics": {"loss": "nats"}, "higher_is_better": False}
+    functions = {"metrics": METRICS[1:]}
     context, found, _ = evaluated(functions=functions, min_value=2.4)
     assert found["blessed"] is False
     assert "must be at most 2.4" in found["thresholds"][0]["detail"]
@@ -262,14 +213,16 @@ def test_the_split_is_test_if_there_is_one(evaluated):
 def test_rows_that_cannot_be_used(evaluated):
     with pytest.raises(BadDataError, match="none for the split 'eval' with 4"):
         evaluated([], splits={"eval": 4})
-    with pytest.raises(KeyError, match="must have 'task'"):
-        evaluated([{"accuracy": 1, "loss": 1}])
+    with pytest.raises(ValueError, match=r"at least one of its metrics: .*Received: acuracy, task"):
+        evaluated([{"acuracy": 1, "task": "1"}])
     with pytest.raises(ValueError, match=r"finite number in at least one row.*Received: 1 rows"):
         evaluated([{"accuracy": None, "loss": 1, "task": "1"}])
 
 
 def test_a_pair_counts_as_its_measurements_and_root_mean_squares_are_such():
-    means = SlicedMeans(["error", "rmse"], ["fold"], root_mean_square=["rmse"])
+    means = SlicedMeans(
+        [Metric("error", ""), Metric("rmse", "", average="root_mean_square")], ["fold"]
+    )
     # Errors 1, 1, 4 and 2 in fold 1, 3 in fold 2, one user without any.
     means.add({"error": (2.0, 3), "rmse": (math.sqrt(6), 3), "fold": "1"})
     means.add({"error": 2.0, "rmse": 2.0, "fold": "1"})
@@ -289,16 +242,64 @@ def test_a_pair_counts_as_its_measurements_and_root_mean_squares_are_such():
         means.add({"error": (1.0, -1), "rmse": 1.0, "fold": "1"})
 
 
-def test_metrics_of_rows_of_several_kinds_have_means_in_slices_only(evaluated):
+def test_measures_of_a_set_stand_beside_rows(evaluated):
+    metrics = (
+        *METRICS,
+        Metric("f_score", "of the clustering", average="none"),
+        Metric("other_accuracy", "of another model", average="none"),
+    )
     rows = [
-        {"accuracy": 1, "loss": None, "task": "1"},
-        {"accuracy": 0, "loss": 2.0, "task": "2"},
-        {"accuracy": 0, "loss": 4.0, "task": "2"},
+        SetMeasure({"f_score": 0.25}, 40, details={"clusters": 7}),
+        {"accuracy": 1, "task": "1"},
+        SetMeasure({"other_accuracy": 0.5}, 30, {"network": "second"}),
+        SetMeasure({"other_accuracy": float("nan")}, 30, {"network": "third"}),
+        {"accuracy": 0, "loss": 2.0, "task": "1"},
     ]
-    _, found, _ = evaluated(rows, functions={"only_sliced": ("loss",)})
-    assert found["metrics"] == {"accuracy": pytest.approx(1 / 3), "loss": None}
-    assert [row["metrics"]["loss"] for row in found["slices"]] == [None, 3.0]
-    assert found["counts"] == {"accuracy": 3, "loss": 2}
+    functions = {"metrics": metrics, "slices": ("task", "network")}
+    context, found, _ = evaluated(rows, functions=functions, splits={"eval": 2})
+    assert found["metrics"] == {
+        "accuracy": 0.5,
+        "loss": 2.0,
+        "f_score": 0.25,
+        "other_accuracy": None,
+    }
+    assert (found["rows"], found["examples"]) == (2, 2)
+    assert found["counts"] == {"accuracy": 2, "loss": 1, "f_score": 40, "other_accuracy": 0}
+    assert found["lower_is_better"] == ["loss"]
+    task, second, third = found["slices"]
+    assert task["metrics"]["accuracy"] == 0.5
+    assert second == {
+        "slice": {"network": "second"},
+        "count": 30,
+        "counts": {"accuracy": 0, "loss": 0, "f_score": 0, "other_accuracy": 30},
+        "metrics": {"accuracy": None, "loss": None, "f_score": None, "other_accuracy": 0.5},
+    }
+    assert third["metrics"]["other_accuracy"] is None
+    assert found["not_finite"]["other_accuracy"] == 1
+    assert found["mean_over_slices"]["slice"] == "task"
+    assert found["measures"][0] == {
+        "slice": {},
+        "count": 40,
+        "values": {"f_score": 0.25},
+        "details": {"clusters": 7},
+    }
+    lines = pathlib.Path(context.outputs["evaluation"].path("examples.jsonl")).read_text()
+    assert len(lines.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        SetMeasure({"accuracy": 0.5}, 3),
+        SetMeasure({"f_score": 0.5}, 3, {"unknown": "a"}),
+        SetMeasure({"f_score": 0.5}, 3, {"task": "1", "network": "a"}),
+    ],
+)
+def test_measures_of_a_set_that_are_not_declared(evaluated, measure):
+    metrics = (*METRICS, Metric("f_score", "of the clustering", average="none"))
+    functions = {"metrics": metrics, "slices": ("task", "network")}
+    with pytest.raises(ValueError, match=r"A SetMeasure must give metrics whose average is 'none'"):
+        evaluated([measure, *ROWS], functions=functions)
 
 
 def test_what_is_measured_may_be_no_split(evaluated):
@@ -307,23 +308,15 @@ def test_what_is_measured_may_be_no_split(evaluated):
     assert context.outputs["evaluation"].properties["split"] == "test ratings"
 
 
-def test_pictures_of_the_models_are_kept(evaluated):
-    context, _, _ = evaluated(
-        functions={
-            "draw": lambda models, data, split, parameters: {
-                f"{split} {models} {parameters.max_drop}": "<svg></svg>",
-                "second": "<svg/>",
-            }
-        }
-    )
-    assert context.outputs["evaluation"].read_json("figures.json") == [
-        ["eval {} 0.02", "<svg></svg>"],
-        ["second", "<svg/>"],
-    ]
+def test_what_is_plotted_is_kept_as_numbers(evaluated):
+    import numpy as np
+
+    context, _, _ = evaluated([*ROWS, Plotted({"x": np.arange(3), "y": float("nan")})])
+    assert context.outputs["evaluation"].read_json("plotted.json") == {"x": [0, 1, 2], "y": None}
 
 
 def test_rows_are_not_kept():
-    means = SlicedMeans(["value"], ["group"])
+    means = SlicedMeans([Metric("value", "")], ["group"])
 
     class Row(dict):
         alive = 0

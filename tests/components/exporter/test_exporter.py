@@ -7,7 +7,7 @@ from methodical.components.base.artifacts import Model, SavedModel, TransformGra
 from methodical.components.base.component import ExecutionContext
 from methodical.components.exporter import prediction_log
 from methodical.components.exporter.component import Exporter
-from methodical.components.exporter.serving_model import ServingModel, Signature
+from methodical.components.exporter.serving_model import Input, ServingModel, Signature
 from methodical.components.infra_validator import validation_process
 
 FOLDER = str(pathlib.Path(__file__).parent.parent)
@@ -81,8 +81,8 @@ def test_signatures_keep_their_names(saved, exported):
     described = saved.read_json("signatures.json")
     assert described["serving_default"] == {
         "inputs": {
-            "x": {"dtype": "float32", "shape": [None, 3]},
-            "group": {"dtype": "string", "shape": [None]},
+            "x": {"dtype": "float32", "shape": [None, 3], "help": "three numbers", "file": False},
+            "group": {"dtype": "string", "shape": [None], "help": "a file", "file": True},
         },
         "outputs": {
             "prediction": {"dtype": "float32", "shape": [None]},
@@ -90,6 +90,10 @@ def test_signatures_keep_their_names(saved, exported):
             "label": {"dtype": "string", "shape": [None]},
         },
     }
+    assert described["raw"]["inputs"]["x"]["help"] == ""
+    assert list(described) == ["serving_default", "serving_examples", "raw"]
+    assert list(described["serving_default"]["inputs"]) == ["x", "group"]
+    assert saved.read_json("Format-Serving/assets.extra/signatures.json") == described
     loaded = tf.saved_model.load(saved.path("Format-Serving"))
     assert set(loaded.signatures) == {"serving_default", "serving_examples", "raw"}
     answer = loaded.signatures["serving_default"](
@@ -160,7 +164,7 @@ def test_at_most_a_thousand_warm_up_requests(export):
         spec = tf.TensorSpec([None], tf.int32)
         signature = Signature(
             lambda x: {"y": x + 1},
-            {"x": spec},
+            {"x": Input(spec)},
             {"x": np.arange(700)},
             {"y": np.arange(1, 701)},
         )
@@ -178,7 +182,7 @@ def test_a_request_may_end_with_a_nul_byte(export):
     def serve(models, data, parameters):
         signature = Signature(
             lambda x: {"y": tf.strings.length(x)},
-            {"x": tf.TensorSpec([None], tf.string)},
+            {"x": Input(tf.TensorSpec([None], tf.string))},
             {"x": [b"a\0", b"bc"]},
         )
         return ServingModel({"serving_default": signature}, [])
@@ -214,7 +218,7 @@ def test_a_serving_model_that_cannot_be(export, change, message):
     def serve(models, data, parameters):
         spec = tf.TensorSpec([None if values["free"] else 2], tf.int32)
         signature = Signature(
-            values["function"], {"x": spec}, values["requests"], values["references"]
+            values["function"], {"x": Input(spec)}, values["requests"], values["references"]
         )
         return ServingModel({values["name"]: signature}, [])
 
@@ -252,7 +256,7 @@ def test_a_vocabulary_of_a_keras_layer_becomes_an_asset(export):
         lookup(["a"])
         signature = Signature(
             lambda group: {"index": lookup(group)},
-            {"group": tf.TensorSpec([None], tf.string)},
+            {"group": Input(tf.TensorSpec([None], tf.string))},
             {"group": ["a", "c", "z"]},
             {"index": [1, 3, 0]},
         )

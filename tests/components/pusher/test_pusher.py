@@ -24,6 +24,7 @@ def saved(tmp_path):
         "variables/variables.index": "index",
         "assets/vocabulary.txt": "kitchen\n",
         "assets.extra/tf_serving_warmup_requests": "requests",
+        "assets.extra/signatures.json": "signatures",
     }.items():
         path = folder / "Format-Serving" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,6 +77,7 @@ def test_pushes_whole_numbered_versions(push, saved, tmp_path, monkeypatch):
             "variables/variables.index": "index",
             "assets/vocabulary.txt": "kitchen\n",
             "assets.extra/tf_serving_warmup_requests": "requests",
+            "assets.extra/signatures.json": "signatures",
         }
     output = second.outputs["pushed_model"]
     receipt = output.read_json("receipt.json")
@@ -166,7 +168,7 @@ def test_pushers_at_once_take_different_versions(saved, tmp_path):
 def test_a_number_taken_meanwhile_is_not_overwritten(saved, tmp_path, monkeypatch):
     folder, serving = saved.path("Format-Serving"), tmp_path / "serving"
     theirs = serving / "toy/1/saved_model.pb"
-    looked = pusher._next_version
+    looked = pusher.versions.next_version
 
     def late(*arguments):
         version = looked(*arguments)
@@ -175,7 +177,7 @@ def test_a_number_taken_meanwhile_is_not_overwritten(saved, tmp_path, monkeypatc
             theirs.write_text("theirs")
         return version
 
-    monkeypatch.setattr(pusher, "_next_version", late)
+    monkeypatch.setattr(pusher.versions, "next_version", late)
     assert publish(folder, str(serving), "toy") == 2
     assert theirs.read_text() == "theirs"
 

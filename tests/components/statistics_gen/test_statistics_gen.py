@@ -10,7 +10,7 @@ from methodical.components.statistics_gen import statistics_proto
 from methodical.components.statistics_gen.component import StatisticsGen
 from methodical.components.statistics_gen.sketches import QuantileSketch, ValueCounts
 from methodical.components.statistics_gen.statistics import SplitAccumulator
-from methodical.components.statistics_gen.transforms import MergeStatistics
+from methodical.components.statistics_gen.transforms import merged as merged_parts
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 STANDARD, QUANTILES = statistics_pb2.Histogram.STANDARD, statistics_pb2.Histogram.QUANTILES
@@ -134,8 +134,7 @@ def test_parts_merge_to_the_whole(data):
     whole.add(encoded)
     left.add(encoded[:700])
     right.add(encoded[700:])
-    combine = MergeStatistics()
-    left = combine.merge_accumulators([left, combine.create_accumulator(), right])
+    left = merged_parts([left, SplitAccumulator(), right])
     expected = features(statistics_proto.split_statistics("x", whole).datasets[0])
     merged = features(statistics_proto.split_statistics("x", left).datasets[0])
     for name in ("s", "i"):

@@ -125,8 +125,8 @@ def test_a_killed_fit_goes_on_to_the_same_end(toy, examples, tmp_path, undisturb
 import sys
 sys.path[:0] = [{FOLDER!r}, {HERE!r}]
 import pickle, test_trainer, toy_regression
-from methodical.components.artifacts import Examples
-from methodical.components.trainer import Trainer
+from methodical.components.base.artifacts import Examples
+from methodical.components.trainer.component import Trainer
 examples = Examples({examples.uri!r}, {examples.properties!r})
 context = test_trainer.context_in({str(folder)!r}, examples, toy_regression.killed_fits,
     toy_regression.KillOptions, kill_epoch=2, kill_batch=3)
@@ -327,26 +327,6 @@ def test_a_model_that_finish_returns_is_saved_in_the_place_of_the_trained_one(
     assert context.outputs["model"].properties["parameter_count"] == {"only": 9}
 
 
-def test_the_methods_summary_of_all_fits_is_kept(toy, examples, tmp_path):
-    from methodical.components.trainer.component import FIGURES
-    from methodical.components.trainer.fit import Table, TrainingSummary
-
-    def summarize(parameters, logs):
-        losses = [[name, len(rows), rows[-1]["loss"]] for name, rows in logs.items()]
-        table = Table(f"epochs at {parameters.learning_rate}", ["fit", "epochs", "loss"], losses)
-        return TrainingSummary([table], {"losses": "<svg/>", "a": "<svg> </svg>"})
-
-    context = context_in(tmp_path, examples, toy.fits, toy.Options)
-    functions = {**context.functions, "summarize_training": summarize}
-    Trainer.execute(dataclasses.replace(context, functions=functions))
-    model_run = context.outputs["model_run"]
-    (table,) = model_run.properties["tables"]
-    assert table["title"] == "epochs at 0.05"
-    assert [row[:2] for row in table["rows"]] == [["first", 4], ["second", 4]]
-    assert table["rows"][1][2] == rows(context, "second")[-1]["loss"]
-    assert model_run.read_json(FIGURES) == [["losses", "<svg/>"], ["a", "<svg> </svg>"]]
-
-
 def test_workers_train_the_same_models(toy, examples, tmp_path, undisturbed):
     seen = []
     context = context_in(
@@ -367,7 +347,7 @@ def test_workers_train_the_same_models(toy, examples, tmp_path, undisturbed):
 
 def test_a_worker_hands_on_an_error(toy, examples, tmp_path):
     from methodical.components.trainer import workers
-    from methodical.components.trainer.fitting import TrainingDivergedError
+    from methodical.components.trainer.callbacks import TrainingDivergedError
 
     context = context_in(tmp_path, examples, toy.diverging_fits, toy.Options)
     settings = {
@@ -389,8 +369,9 @@ def test_workers_end_with_their_parent(examples, tmp_path):
 import sys
 sys.path[:0] = [{FOLDER!r}, {HERE!r}]
 import os, signal, threading, time, toy_regression
-from methodical.components import artifacts, trainer_workers
-from methodical.components.transformed import TransformedData
+from methodical.components.base import artifacts
+from methodical.components.base.transformed_data import TransformedData
+from methodical.components.trainer import workers
 
 def kill():
     while not os.path.exists("worker.pid"):
@@ -426,7 +407,7 @@ def _runs(pid):
 
 
 def test_a_diverging_fit_names_itself_and_its_epoch(toy, examples, tmp_path):
-    from methodical.components.trainer.fitting import TrainingDivergedError
+    from methodical.components.trainer.callbacks import TrainingDivergedError
 
     context = context_in(tmp_path, examples, toy.diverging_fits, toy.Options)
     with pytest.raises(TrainingDivergedError, match=r"'first' diverged in epoch 1, batch \d"):

@@ -187,7 +187,7 @@ def test_one_constant_unit_has_no_drift(model):
         ({"layers": "hidden", "every_steps": 0}, "every_steps=0"),
         ({"layers": []}, "at least one layer"),
         ({"layers": keras.layers.ReLU()}, "must be names of layers"),
-        ({"layers": ["hidden", "hidden"]}, "each once"),
+        ({"layers": ["hidden", "hidden"]}, "each given once"),
         ({"layers": "hidden", "unit": 1.5}, "unit=1.5"),
     ],
 )

@@ -363,7 +363,7 @@ LEFT_ALONE = {
         lambda: chain(
             layers.Conv2D(3, 3), layers.ReLU(name="r"), BatchNormalization(**NORM), layers.ReLU()
         ),
-        "it follows ReLU 'r', which is no Dense or convolution layer",
+        "it follows ReLU 'r', which is not a Dense or convolution layer",
     ),
     "own activation": (
         lambda: chain(layers.Conv2D(3, 3, activation="elu", name="c"), BatchNormalization(**NORM)),
@@ -867,8 +867,8 @@ def test_report():
     )
     _, report = fold_batch_norm(model)
     reason = (
-        "it follows ReLU 'relu', which is no Dense or convolution layer; "
-        "it precedes MaxPooling2D 'pool', which is no Dense or convolution layer"
+        "it follows ReLU 'relu', which is not a Dense or convolution layer; "
+        "it precedes MaxPooling2D 'pool', which is not a Dense or convolution layer"
     )
     assert str(report).splitlines() == [
         "net: 1 of 2 batch normalizations folded",

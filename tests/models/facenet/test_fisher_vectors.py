@@ -8,12 +8,12 @@ from methodical.models.facenet import (
     DenseDescriptors,
     FisherVectors,
     PrincipalProjection,
-    SignedRoot,
     adapt_fisher_features,
     fisher_features,
     fisher_head,
+    fisher_network,
 )
-from methodical.models.facenet.fisher_vectors import fisher_network
+from methodical.models.facenet.fisher_vectors.signed_root import SignedRoot
 from scipy import stats
 
 RANDOM = np.random.default_rng(4)

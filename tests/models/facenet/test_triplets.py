@@ -272,8 +272,8 @@ def test_wrong_options_are_errors(options, words):
         (np.array([0, 0, 1, np.nan], "float32"), points(4), "Received: dtype=float32"),
         (ops.convert_to_tensor(np.ones(4, "float32")), points(4), "Received: dtype=float32"),
         ([0, 0, 1], points(4), "Received: 3 labels for 4 vectors"),
-        ([0, 0, 1, 1], points(4)[:, None], r"one vector for each.*shape=\(4, 1, 2\)"),
-        ([0, 0, 1, 1], points(4)[:, 0], r"one vector for each.*shape=\(4,\)"),
+        ([0, 0, 1, 1], points(4)[:, None], r"one vector per example.*shape=\(4, 1, 2\)"),
+        ([0, 0, 1, 1], points(4)[:, 0], r"one vector per example.*shape=\(4,\)"),
     ],
 )
 def test_a_batch_that_does_not_fit_is_an_error(labels, x, words, function):
@@ -431,10 +431,10 @@ def test_offline_triplets_of_nothing():
         ({"margin": np.nan}, "Received: margin=nan"),
         ({"positives": "easy"}, "Received: 'easy'"),
         ({"negatives": "easy"}, "Received: 'easy'"),
-        ({"anchors": [True, False]}, r"bool for each of 3 images.*shape=\(2,\), dtype=bool"),
+        ({"anchors": [True, False]}, r"bool per image for 3 images.*shape=\(2,\), dtype=bool"),
         ({"anchors": [0.0, 1.0]}, r"Received: shape=\(2,\), dtype=float64"),
-        ({"anchors": [0, 3]}, "Received: 3 among them"),
-        ({"anchors": [-1]}, "Received: -1 among them"),
+        ({"anchors": [0, 3]}, "Received: 3 in them"),
+        ({"anchors": [-1]}, "Received: -1 in them"),
     ],
 )
 def test_offline_triplets_say_what_is_wrong(options, words):

@@ -3,8 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from methodical.models.factorization import MiniBatchFactorizer, gradient_parts, solve_rows
-from methodical.models.factorization.updates import factorize
+from methodical.models.factorization import (
+    MiniBatchFactorizer,
+    factorize,
+    gradient_parts,
+    solve_rows,
+)
 
 CASES = [
     ("euclidean", "multiplicative"),
@@ -273,7 +277,7 @@ def test_what_is_refused():
     refused("`weights` should have V's shape", weights=np.ones((2, 3)))
     refused("`weights` should be non-negative.*Received: -1.0", weights=-np.ones((3, 2)))
     refused('`observed` should be "all" or "stored"', observed="some")
-    refused("should come with a sparse V", observed="stored")
+    refused("needs a sparse V", observed="stored")
     refused("`learning_rate` should be positive", solver="additive", learning_rate=-1.0)
     refused("goes with the additive solver", learning_rate=0.1)
     refused("`l1` should be non-negative", l1=-0.1)
@@ -287,7 +291,7 @@ def test_what_is_refused():
     with pytest.raises(ValueError, match="V should have 2 columns"):
         MiniBatchFactorizer(np.ones((1, 2))).update(np.ones((4, 3)))
     learner = MiniBatchFactorizer(np.ones((1, 2)), solver="hierarchical")
-    with pytest.raises(ValueError, match="every entry of V observed"):
+    with pytest.raises(ValueError, match="no weights and no missing"):
         learner.update(np.array([[1, np.nan]]))
     with pytest.raises(ValueError, match="`forgetting` should be from 0 to 1"):
         MiniBatchFactorizer(np.ones((1, 2)), forgetting=2)

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 from methodical.models import backend
-from methodical.models.factorization import initialize
-from methodical.models.factorization.updates import factorize, truncated_svd
+from methodical.models.factorization import factorize, initialize, truncated_svd
 
 
 class Coordinates:

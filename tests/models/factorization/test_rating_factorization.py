@@ -373,7 +373,7 @@ def test_fit_warns_of_nothing_and_compiled_steps_agree():
         ({"members": 1.5}, "members must be an integer of at least 1. Received: 1.5"),
         ({"factor_penalty": -1}, "factor_penalty must be finite and not negative. Received: -1"),
         ({"bias_penalty": np.inf}, "bias_penalty must be finite and not negative. Received: inf"),
-        ({"rating_range": (5, 5)}, "the least and the greatest rating. Received: \\(5, 5\\)"),
+        ({"rating_range": (5, 5)}, "the lowest and the highest rating. Received: \\(5, 5\\)"),
     ],
 )
 def test_says_what_is_wrong_with_an_argument(options, words):

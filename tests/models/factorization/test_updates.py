@@ -10,12 +10,12 @@ from methodical.models.factorization import (
     additive_update,
     divergence_loss,
     euclidean_loss,
+    factorize,
     gradient_parts,
     hierarchical_update,
     multiplicative_update,
     rescaling_learning_rate,
 )
-from methodical.models.factorization.updates import factorize
 
 CASES = [
     ("euclidean", "multiplicative"),

@@ -9,8 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from methodical.models.factorization import NonNegativeFactorization
-from methodical.models.factorization.updates import factorize, truncated_svd
+from methodical.models.factorization import NonNegativeFactorization, factorize, truncated_svd
 
 V = np.array([[5.0, 4.0, 1.0], [4.0, 5.0, 1.0], [2.0, 1.0, 5.0]])
 PRINTED_SVD = [-0.656, -0.652, -0.379], [-6.64, -6.26, -3.20]

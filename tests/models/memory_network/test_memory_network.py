@@ -459,7 +459,7 @@ def test_loss_is_the_sum_of_both_losses_and_weighs_questions():
 
 def test_targets_that_are_missing_are_named():
     model = MemoryNetwork(9, VOCABULARY, embedding_dim=4)
-    with pytest.raises(ValueError, match="need the inputs supporting_facts, answer too"):
+    with pytest.raises(ValueError, match="need the inputs supporting_facts, answer"):
         model.rank(stories())
 
 
@@ -477,7 +477,7 @@ def test_inputs_that_are_missing_are_named():
         ({"hops": 0}, "Received: hops=0"),
         ({"embedding_dim": 0}, "Received: embedding_dim=0"),
         ({"memory_spaces": 0}, "Received: memory_spaces=0"),
-        ({"features": [10, 11]}, "must have a word"),
+        ({"features": [10, 11]}, "must contain a word"),
         ({"margin": -1.0}, "Received: margin=-1.0"),
         ({"adaptive": True, "max_answer_words": 0}, "Received: max_words=0"),
     ],

@@ -4,6 +4,9 @@ import os
 import pathlib
 
 import pytest
+from methodical.components.base.lazy import Lazy
+from methodical.pipeline.cache import fingerprint
+from methodical.pipeline.cache.source_code import SourceCode
 
 HIT = "same input, same code"
 
@@ -37,11 +40,10 @@ def test_parameter_names_its_values_and_what_follows_its_maker(toy, reasons):
         ("helper.py", "value + value", "( value\n        + value )"),
         ("helper.py", "Doubles.", "Returns the double."),
         ("stages.py", "import json, os", "# a comment\nimport json, os"),
-        ("method.py", "SCALE = 10", "SCALE = 10\nUNUSED = 1"),
-        ("method.py", "\n\n\ndef fits", "\n\n\ndef unused():\n    return 3\n\n\ndef fits"),
+        ("method.py", "SCALE = 10", 'SCALE = 10\n"""Of the total."""'),
     ],
 )
-def test_comments_formatting_and_unused_code_do_not_count(toy, reasons, name, old, new):
+def test_comments_formatting_and_docstrings_do_not_count(toy, reasons, name, old, new):
     toy.run()
     toy.edit(name, old, new)
     assert set(reasons(toy.run()).values()) == {HIT}
@@ -50,40 +52,57 @@ def test_comments_formatting_and_unused_code_do_not_count(toy, reasons, name, ol
 def test_lazily_imported_module_counts(toy, reasons):
     toy.run()
     toy.edit("helper.py", "value + value", "2 * value")
-    found = reasons(toy.run())
-    # stages.py imports the helper inside a function, so it is part of all three components.
-    assert {text.replace(toy.package, "toy") for text in found.values()} == {
-        "miss: toy/helper.py changed",
-        "miss: toy/helper.py changed and 1 more",
-    }
+    # stages.py and method.py import the helper, which so is part of all three components.
+    changed = {text.replace(toy.package, "toy") for text in reasons(toy.run()).values()}
+    assert changed == {"miss: toy/helper.py changed", "miss: toy/helper.py changed and 1 more"}
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "symbol"),
+    ("old", "new"),
     [
-        ("range(count)", "range(1, count + 1)", "numbers"),
-        ("SCALE = 10", "SCALE = 11", "SCALE"),
-        ("value * SCALE", "value * SCALE + 0", "scaled"),
-        ('{"total": "a number"}', '{"total": "another"}', None),
-        ('"paper"', '"other"', "column"),
+        ("range(count)", "range(1, count + 1)"),
+        ("SCALE = 10", "SCALE = 11"),
+        ("SCALE = 10", "SCALE = 10\nUNUSED = 1"),
+        ("value * SCALE", "value * SCALE + 0"),
+        ('"paper"', '"other"'),
     ],
 )
-def test_catalogue_file_counts_by_symbol(toy, reasons, old, new, symbol):
+def test_functions_count_by_module(toy, reasons, old, new):
     toy.run()
     toy.edit("method.py", old, new)
-    if symbol is None:
-        toy.main.method.METRICS["total"] = "another"
-    found = {name: text.replace(toy.package, "toy") for name, text in reasons(toy.run()).items()}
-    maker = {"numbers": "ExampleGen", "SCALE": "Trainer", "scaled": "Trainer"}.get(
-        symbol, "Evaluator"
-    )
-    expected = f"toy/method.py:{symbol}" if symbol else "function metrics"
-    assert found[maker] == f"miss: {expected} changed"
-    names = ["ExampleGen", "Trainer", "Evaluator"]
-    for name in names[: names.index(maker)]:
-        assert found[name] == HIT
-    for name in names[names.index(maker) + 1 :]:
-        assert "ran again" in found[name]
+    changed = {text.replace(toy.package, "toy") for text in reasons(toy.run()).values()}
+    assert changed == {"miss: toy/method.py changed", "miss: toy/method.py changed and 1 more"}
+
+
+def test_method_in_modules_by_role_runs_only_what_changed(toy, reasons):
+    evaluation = toy.folder / toy.package / "evaluation.py"
+    evaluation.write_text("def column(parameters):\n    return 'paper'\n")
+    toy.main.method.column = Lazy(f"{toy.package}.evaluation:column")
+    toy.run()
+    evaluation.write_text("def column(parameters):\n    return 'other'\n")
+    changed = f"miss: {toy.package}/evaluation.py changed"
+    assert reasons(toy.run()) == {"ExampleGen": HIT, "Trainer": HIT, "Evaluator": changed}
+
+
+def test_data_given_as_a_function_counts_by_value(toy, reasons):
+    toy.run()
+    toy.main.method.METRICS["total"] = "another"
+    changed = "miss: function metrics changed"
+    assert reasons(toy.run()) == {"ExampleGen": HIT, "Trainer": HIT, "Evaluator": changed}
+
+
+def test_fingerprint_of_an_older_version_is_compared(toy):
+    old = {
+        "code": {"components/base/component.py": "1", "pipeline/methods/toy.py:fits": "2"},
+        "functions": {"fits": "pipeline/methods/toy.py:fits"},
+        "source": "counted",
+    }
+    train = toy.main.build({}).components[1]
+    new = {**fingerprint.static_part(train, "counted", None, SourceCode()), "inputs": {}}
+    for earlier in (old, {}):
+        assert fingerprint.differences(earlier, new, {})
+    said = fingerprint.reason(fingerprint.differences(old, new, {}))
+    assert said.startswith("miss: Python None → ")
 
 
 def test_data_files_count_by_content(toy, reasons):
@@ -187,7 +206,7 @@ def test_baseline_is_the_last_blessed_older_model_and_stays_cached(toy, states, 
     assert toy.run()["metrics"]["before"] is None
     second = toy.run({"Trainer": {"epochs": 5}})
     assert second["metrics"]["before"] == 62
-    assert get_stage(second, "Evaluator")["inputs"] == {"model": 4, "baseline": 3}
+    assert get_stage(second, "Evaluator")["inputs"] == {"model": 4, "before": 3}
     assert set(states(toy.run({"Trainer": {"epochs": 5}})).values()) == {"cached"}
     assert set(states(toy.run()).values()) == {"cached"}
     # One that is not blessed is no baseline, nor is one of another source.
@@ -195,6 +214,18 @@ def test_baseline_is_the_last_blessed_older_model_and_stays_cached(toy, states, 
     assert toy.run(bad)["exit_code"] == 4
     assert toy.run({"Trainer": {"epochs": 7}})["metrics"]["before"] == 65
     assert toy.run({"Trainer": {"epochs": 7}}, source="other")["metrics"]["before"] is None
+
+
+def test_another_last_blessed_model_is_a_reason_of_its_own(toy, reasons):
+    toy.run()
+    toy.run({"Trainer": {"epochs": 5}})
+    toy.run({"Evaluator": {"min_value": 1.0}})
+    again = reasons(toy.run({"Trainer": {"epochs": 5}}))
+    assert again == {
+        "ExampleGen": HIT,
+        "Trainer": HIT,
+        "Evaluator": "miss: another last blessed model",
+    }
 
 
 def test_moved_root_stays_cached(toy, states):

@@ -7,7 +7,9 @@ import textwrap
 
 import numpy as np
 import pytest
-from methodical.components.base.component import Component
+from methodical.components.base.lazy import Lazy
+from methodical.components.io import example_proto
+from methodical.components.statistics_gen.component import StatisticsGen
 from methodical.pipeline.cache.source_code import SourceCode
 
 
@@ -15,6 +17,31 @@ from methodical.pipeline.cache.source_code import SourceCode
 class Figure:
     value: float
     where: dict
+
+
+@dataclasses.dataclass
+class CallableFigure:
+    value: float
+
+    def __call__(self):
+        return self.value
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    name: str
+    meaning: str = dataclasses.field(metadata={"text": True})
+
+
+class Reader:
+    def __init__(self, size):
+        self.size = size
+
+    def __call__(self):
+        return self.size
+
+    def read(self):
+        return self.size
 
 
 def described(value):
@@ -58,100 +85,182 @@ def test_closure_counts_by_value():
     assert described(outer(1)) != described(outer(2))
 
 
-def test_component_is_made_of_its_module_and_what_that_imports():
-    code = SourceCode().of_component(Component)
+def test_function_that_calls_itself_is_described():
+    def outer(number):
+        def count(value):
+            return value and count(value - number)
+
+        return count
+
+    assert described(outer(1)) == described(outer(1))
+    assert described(outer(1)) != described(outer(2))
+
+
+def test_component_is_made_of_its_modules_and_what_they_import():
+    code = SourceCode().of_component(StatisticsGen)
     assert {
-        "components/base/component.py",
+        "components/statistics_gen/component.py",
+        "components/statistics_gen/sketches.py",
         "components/base/artifacts.py",
         "components/io/filesystem.py",
     } <= set(code)
     assert not any(name.startswith(("pipeline", "models")) for name in code)
+    assert not any(name.endswith("__init__.py") for name in code)
+    assert "components/base/component.py" not in code
+
+
+def test_lazy_counts_as_what_it_names():
+    described_name, code = described(Lazy("methodical.components.io.example_proto"))
+    assert described_name == {"lazy": "methodical.components.io.example_proto"}
+    assert code == described(example_proto.encode)[1]
+    assert "components/io/example_proto.py" in code
+    code = described(Lazy("methodical.models.memory_network:BagOfFeatures"))[1]
+    assert "models/memory_network/bag_of_features.py" in code
+    assert "models/memory_network/losses.py" not in code
+    assert described(Lazy("methodical.pipeline.report.report"))[1] == {}
+    assert described(Lazy("json:dumps"))[1] == {}
+
+
+def test_parts_of_partials_methods_and_objects_count():
+    code = described(example_proto.encode)[1]
+    assert described(functools.partial(max, example_proto.encode))[1] == code
+    assert described(functools.partial(example_proto.encode, 1))[1] == code
+    own = described(Reader)[1]
+    assert len(own) > 1
+    for value in (Reader(1), Reader(1).read, [Reader(1)], CallableFigure(1)):
+        assert described(value)[1] == own
+    assert described(Reader(1).read)[0] != described(Reader(2).read)[0]
+
+
+def test_texts_for_people_are_left_out():
+    assert described(Metric("accuracy", "a share")) == described(Metric("accuracy", "a part"))
+    assert described(Metric("accuracy", "a share")) != described(Metric("loss", "a share"))
+
+
+def test_function_without_a_source_file_is_refused():
+    content = {"__name__": "nowhere"}
+    exec("def run(): pass", content)
+    with pytest.raises(TypeError, match=r"whose source file can be read. Received: <function run"):
+        described(content["run"])
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch, request):
-    """Writes a package and returns a function that hashes one of its names."""
+    """Writes a package and returns a function that hashes what its `method.run` uses."""
     package = f"project_{abs(hash(request.node.name))}"
 
-    def write(**files):
-        (tmp_path / package).mkdir(exist_ok=True)
-        for name, text in {"__init__": "", **files}.items():
-            (tmp_path / package / f"{name}.py").write_text(textwrap.dedent(text))
+    def write(files):
+        for name, text in {"__init__.py": "", **files}.items():
+            path = tmp_path / package / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(textwrap.dedent(text))
 
-    def symbols(name="run"):
+    def hashes():
         module = importlib.import_module(f"{package}.method")
-        code = {}
-        SourceCode().describe("it", getattr(module, name), code)
-        return {key.replace(package, "p"): value for key, value in code.items()}
+        code = described(module.run)[1]
+        return {name.removeprefix(f"{package}/"): digest for name, digest in code.items()}
 
     monkeypatch.syspath_prepend(str(tmp_path))
-    return write, symbols
+    return write, hashes
 
 
-def test_symbols_are_followed_through_names_classes_and_imports(project):
-    write, symbols = project
+def test_imports_are_followed_wherever_they_stand(project):
+    write, hashes = project
     write(
-        method="""
-        from __future__ import annotations
-        from typing import TYPE_CHECKING
-        from . import used, unused
-        from .named import table as lookup
+        {
+            "__init__.py": "from . import other\n",
+            "method.py": """
+            from __future__ import annotations
+            import json
+            from typing import TYPE_CHECKING
+            from . import used
+            from .named import table as lookup
 
-        if TYPE_CHECKING:
-            from .typed import Thing
+            if TYPE_CHECKING:
+                from .typed import Thing
 
-        class Base:
-            size = 3
-
-        class Child(Base):
-            def go(self):
-                return used.work(lookup)
-
-        def run(thing: Thing):
-            from .lazy import late
-            return Child().go() + late
-
-        def other(number):
-            # Its parameters and loops are named as other symbols are.
-            return [run for run in number if (lambda Child: Child)(run)]
-
-        number = unused
-        """,
-        used="def work(x): return x",
-        unused="",
-        named="from .deep import table",
-        deep="table = 1",
-        lazy="late = 1",
-        typed="class Thing: pass",
+            def run(thing: Thing):
+                from .lazy import late
+                return late
+            """,
+            "used.py": "def work(x): return x",
+            "other.py": "",
+            "named.py": "from .deep import table",
+            "deep.py": "table = 1",
+            "lazy.py": "late = 1",
+            "typed.py": "class Thing: pass",
+        }
     )
-    assert set(symbols()) == {
-        "p/__init__.py",
-        "p/method.py:run",
-        "p/method.py:Child",
-        "p/method.py:Base",
-        "p/used.py",
-        "p/named.py",
-        "p/deep.py",
-        "p/lazy.py",
-    }
-    assert set(symbols("other")) == {"p/method.py:other"}
+    assert set(hashes()) == {"method.py", "used.py", "named.py", "deep.py", "lazy.py"}
 
 
-def test_lambda_inside_a_call_is_found_by_its_line(project):
-    write, symbols = project
-    write(method="SCALE = 2\ntable = dict(run=lambda x: x * SCALE)\nrun = table['run']\n")
-    before = symbols()
-    assert set(before) >= {"p/method.py:SCALE"}
-    write(method="SCALE = 3\ntable = dict(run=lambda x: x * SCALE)\nrun = table['run']\n")
-    assert symbols()["p/method.py:SCALE"] != before["p/method.py:SCALE"]
+def test_reexported_names_are_followed_to_their_modules(project):
+    write, hashes = project
+    write(
+        {
+            "method.py": """
+            def run():
+                from .layers import Deep, Late, Renamed, inner, own
+            """,
+            "layers/__init__.py": """
+            from .unused import Unused
+            from .plain import Plain as Renamed
+            from .inner import Deep
+
+            def __getattr__(name):
+                from .late import Late
+                return Late
+            """,
+            "layers/unused.py": "class Unused: pass",
+            "layers/plain.py": "class Plain: pass",
+            "layers/inner.py": "from . import Renamed\nclass Deep: pass",
+            "layers/late.py": "class Late: pass",
+        }
+    )
+    used = {"method.py", "layers/plain.py", "layers/inner.py", "layers/late.py"}
+    # `own` is defined by no import: the package's own code counts, and all that it imports.
+    assert set(hashes()) == used | {"layers/__init__.py", "layers/unused.py"}
+    write({"method.py": "def run():\n    from .layers import Deep, Late, Renamed, inner\n"})
+    assert set(hashes()) == used
 
 
-def test_version_and_docstring_of_a_package_do_not_count(project, tmp_path):
-    write, symbols = project
-    text = "def run():\n    from . import helper\n    return helper\n"
-    write(method=text, helper="", __init__='"""One."""\n__version__ = "1"\n')
-    before = symbols()
-    write(method=text, helper="", __init__='"""Two."""\n__version__ = "2"\n')
-    assert symbols() == before
-    write(method=text, helper="", __init__="import os\n")
-    assert symbols() != before
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ('"""Two."""\nrun = lambda size: size  # Why.\n', False),
+        ('"""One."""\n\n\nrun = (\n    lambda size: size\n)\n"""Of an attribute."""\n', False),
+        ("run = lambda size: size\nfrom typing import TYPE_CHECKING\n", True),
+        ("run = lambda size: size + 1\n", True),
+        ("run = lambda size: size\nunused = 1\n", True),
+    ],
+)
+def test_only_code_counts(project, text, counts):
+    write, hashes = project
+    write({"method.py": '"""One."""\nrun = lambda size: size\n'})
+    before = hashes()
+    write({"method.py": text})
+    assert (hashes() != before) == counts
+
+
+def test_descriptions_of_parameters_do_not_count(project):
+    write, hashes = project
+    text = "import pydantic\nsize = pydantic.Field({}, description={!r})\ndef run(): return size\n"
+    write({"method.py": text.format(1, "the size")})
+    before = hashes()
+    write({"method.py": text.format(1, "its size")})
+    assert hashes() == before
+    write({"method.py": text.format(2, "its size")})
+    assert hashes() != before
+
+
+def test_lambdas_of_one_module_are_told_apart():
+    first, second, third = (lambda x: x + 1), (lambda x: x + 2), (lambda x: x * 1)
+    assert len({described(value)[0] for value in (first, second, third)}) == 3
+
+
+def test_lone_module_and_its_neighbours_count(tmp_path, monkeypatch):
+    (tmp_path / "lone_method.py").write_text("def run():\n    import lone_helper\n")
+    (tmp_path / "lone_helper.py").write_text("import numpy, json\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    code = described(importlib.import_module("lone_method").run)[1]
+    assert set(code) == {"lone_method.py", "lone_helper.py"}

@@ -5,15 +5,19 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import click.testing
 import pytest
 from methodical.components.base.parameters import Parameters
+from methodical.components.evaluator.metric import Metric
 from methodical.pipeline import methods
 from methodical.pipeline.cli import main as cli
-from methodical.pipeline.cli import predict
-from methodical.pipeline.methods.method import Method, Source
-from methodical.pipeline.run import build
+from methodical.pipeline.cli import pushed_model
+from methodical.pipeline.methods.method import DataKind, Method, Source
+from methodical.pipeline.report import report
+from methodical.pipeline.run import build, run_record
+from packaging.requirements import Requirement
 
 HEAVY = ("tensorflow", "keras", "apache_beam", "numpy", "matplotlib", "jinja2", "sklearn")
 
@@ -39,21 +43,18 @@ METHOD = Method(
         "counted": Source("counts", nothing, ReadOptions),
         "files": Source("reads your files", nothing, needs_data_dir=True),
     },
-    analyze=nothing,
-    transform=nothing,
-    fits=nothing,
-    evaluate=nothing,
-    metrics={"total": "a number"},
-    serve=nothing,
+    package="methodical.pipeline.methods.toy",
+    data=DataKind(nothing, nothing, nothing, nothing),
+    metrics=(Metric("total", "a number"),),
     trainer_options=TrainOptions,
-    predict_inputs={"story": "the story", "question": "the question"},
 )
 
 
 @pytest.fixture
 def call(monkeypatch, tmp_path):
-    """Calls the command line in this process, with a toy method in the catalogue."""
-    monkeypatch.setitem(methods._METHODS, "toy", lambda: METHOD)
+    """Calls the command line in this process, with a toy method registered."""
+    monkeypatch.setitem(methods._METHODS, "toy", "toy")
+    monkeypatch.setitem(sys.modules, METHOD.package, types.SimpleNamespace(METHOD=METHOD))
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("METHODICAL_ROOT", raising=False)
 
@@ -90,7 +91,6 @@ def call(monkeypatch, tmp_path):
             ["run", "toy", "--", "stray"],
             "must be flags such as --runner=FnApiRunner. Received: 'stray'",
         ),
-        (["predict", "toy"], "--story"),
         (["push", "toy"], "add --rollback"),
     ],
 )
@@ -153,18 +153,27 @@ def test_dry_run_shows_lines(call):
 
 @pytest.fixture
 def with_toy_stages(monkeypatch, toy):
-    monkeypatch.setattr(build, "build_pipeline", lambda *given: toy.main.build({}))
+    monkeypatch.setattr(build, "build_pipeline", lambda *given, **named: toy.main.build({}))
     return toy
 
 
 def test_run_shows_stages_and_gives_one_document(call, with_toy_stages, monkeypatch):
-    monkeypatch.setattr(cli, "_render_report", lambda record, root, method: "")
+    monkeypatch.setattr(report, "render_report", lambda record, root, method: "")
     shown = call("run", "toy", "--root", "r")
     assert shown.exit_code == 0
     lines = shown.output.splitlines()
     assert lines[0].startswith("run ")
     assert any(line.split()[:2] == ["Evaluator", "BLESSED"] for line in lines)
     assert any(line.startswith("report") for line in lines)
+
+
+def write_pushed_model(root):
+    """Writes what says how the toy's model is asked, with no graph."""
+    inputs = {name: {"help": f"the {name}", "file": False} for name in ("story", "question")}
+    folder = pathlib.Path(root, "serving/toy/1/assets.extra")
+    folder.mkdir(parents=True)
+    described = {"serving_default": {"inputs": inputs}}
+    (folder / "signatures.json").write_text(json.dumps(described))
 
 
 @pytest.mark.parametrize(
@@ -174,19 +183,16 @@ def test_run_shows_stages_and_gives_one_document(call, with_toy_stages, monkeypa
 def test_finished_run_says_how_to_ask_the_pushed_model(
     call, with_toy_stages, monkeypatch, arguments, root, ending
 ):
-    from methodical.pipeline.run.runner import Runner
-
-    monkeypatch.setattr(cli, "_render_report", lambda record, root, method: "")
+    monkeypatch.setattr(report, "render_report", lambda record, root, method: "")
     if root:
         monkeypatch.setenv("METHODICAL_ROOT", root)
     assert "ask it" not in call("run", "toy", *arguments).output
-    taken = Runner._take_results
-
-    def pushed(self, component, planner, outputs, record, stage):
-        taken(self, component, planner, outputs, record, stage)
-        record["paths"]["pushed_model"] = "serving/toy/1"
-
-    monkeypatch.setattr(Runner, "_take_results", pushed)
+    monkeypatch.setattr(
+        run_record,
+        "take_results",
+        lambda record, *given: record["paths"].update(pushed_model="serving/toy/1"),
+    )
+    write_pushed_model(arguments[1] if arguments else root or "methodical_root")
     lines = call("run", "toy", *arguments).output.splitlines()
     (asked,) = [line.split(maxsplit=2)[2] for line in lines if line.startswith("ask it ")]
     assert asked == f"methodical predict toy --story STORY --question QUESTION{ending}"
@@ -210,7 +216,7 @@ def test_exit_code_and_message_of_a_failed_run(call, with_toy_stages):
 
 
 def test_runs_lineage_and_report(call, with_toy_stages, monkeypatch):
-    monkeypatch.setattr(cli, "_render_report", lambda record, root, method: f"{root}/x.html")
+    monkeypatch.setattr(report, "render_report", lambda record, root, method: f"{root}/x.html")
     assert "No run yet" in call("runs", "--root", "r").output
     assert call("lineage", "--root", "r").exit_code == 1
     call("run", "toy", "--root", "r")
@@ -243,9 +249,9 @@ def test_killed_run_is_shown_as_killed(call, with_toy_stages):
 
 
 def test_locked_root_has_its_exit_code(call, with_toy_stages):
-    from methodical.pipeline.run.lock import Lock
+    from methodical.pipeline.run.lock import hold
 
-    with Lock(os.path.abspath("r/lock"), "someone"):
+    with hold(os.path.abspath("r/lock"), "someone"):
         result = call("run", "toy", "--root", "r")
         assert result.exit_code == 6
         assert f"pid {os.getpid()}" in result.output
@@ -258,13 +264,27 @@ def test_what_a_graph_complains_of_is_one_line():
         "<stack traces unavailable>\nassertion failed: [An image must be a PNG file.] [0]\n"
         "\t [[{{node Assert}}]] [Op:__inference_signature_wrapper_1525]"
     )
-    assert predict.complaint(message) == "[An image must be a PNG file.] [0]"
+    assert pushed_model.complaint(message) == "[An image must be a PNG file.] [0]"
 
 
 def test_predict_without_a_model_names_the_command(call):
     result = call("predict", "toy", "--story", "a", "--question", "b", "--root", "r")
     assert result.exit_code == 1
     assert "methodical run toy --root" in result.output
+
+
+@pytest.mark.parametrize("place", ["option", "variable", "default"])
+def test_predict_reads_the_inputs_of_the_model_in_the_root(call, monkeypatch, place):
+    write_pushed_model({"default": "methodical_root"}.get(place, "r"))
+    if place == "variable":
+        monkeypatch.setenv("METHODICAL_ROOT", "r")
+    root = ["--root", "r"] if place == "option" else []
+    result = call("predict", "toy", *root)
+    assert result.exit_code == 2
+    assert "Missing option '--story'" in result.output
+    said = " ".join(call("predict", "toy", "--help", *root).output.split())
+    assert "--story TEXT the story [required] --question TEXT the question" in said
+    assert "No model of toy" in call("predict", "toy", "--help", "--root", "nowhere").output
 
 
 def test_doctor_examines_the_machine(call, monkeypatch):
@@ -274,8 +294,8 @@ def test_doctor_examines_the_machine(call, monkeypatch):
     assert found["root"]["state"] == "ok"
     from methodical.pipeline.cli import doctor
 
-    assert doctor._requirement("click>=99")["state"] == "broken"
-    assert doctor._requirement("no-such-package>=1")["state"] == "broken"
+    for text in ("click>=99", "no-such-package>=1", "click<1"):
+        assert doctor._requirement(Requirement(text))["state"] == "broken"
     pathlib.Path("methodical_root").mkdir()
     pathlib.Path("methodical_root/metadata.sqlite").write_text("rubbish" * 100)
     result = call("doctor")
@@ -318,11 +338,11 @@ def test_json_document_stands_alone_on_stdout(tmp_path):
     """A library that writes to file descriptor 1 must not spoil the document."""
     script = """
 import os, sys
-from methodical.pipeline import cli
-with cli._only_json_on_stdout(True) as document:
+from methodical.pipeline.cli import options, streams
+with streams.only_json_on_stdout(True) as document:
     os.system("echo noise")
     print("noise too")
-    cli._write_json({"a": 1}, document)
+    options.write_json({"a": 1}, document)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert json.loads(done.stdout) == {"a": 1}

@@ -8,7 +8,6 @@ import keras
 import pytest
 import tensorflow as tf
 from methodical.pipeline.cli import predict
-from methodical.pipeline.methods.method import Method
 
 
 def by_user(user):
@@ -45,50 +44,43 @@ def folder(tmp_path_factory):
     return root
 
 
-def method_of(name, **asked):
-    """A method with these `predict_…` fields."""
+def describe(folder, signatures):
+    """Writes what an Exporter says of a model's signatures.
 
-    def nothing(*arguments):
-        return None
-
-    return Method(
-        name=name,
-        title="A toy",
-        paper="Nobody (2026)",
-        sources={},
-        analyze=nothing,
-        transform=nothing,
-        fits=nothing,
-        evaluate=nothing,
-        metrics={"total": "a number"},
-        serve=nothing,
-        **asked,
-    )
+    Args:
+        folder: of the SavedModel.
+        signatures: by signature and input the help text, and whether it is a file.
+    """
+    described = {
+        name: {"inputs": {key: {"help": text, "file": file} for key, (text, file) in each.items()}}
+        for name, each in signatures.items()
+    }
+    (folder / "assets.extra").mkdir(parents=True, exist_ok=True)
+    (folder / "assets.extra" / "signatures.json").write_text(json.dumps(described))
 
 
-def command_of(name, **asked):
-    """`predict` of a method with these `predict_…` fields."""
-    return predict.predict_command(
-        method_of(name, **asked),
+def ask_model(name, arguments):
+    """Calls `methodical predict NAME` with these arguments."""
+    command = predict.predict_command(
+        click.Context(click.Command("predict")),
+        name,
+        arguments,
         click.option("--root"),
         click.option("--json", "as_json", is_flag=True),
     )
+    return click.testing.CliRunner().invoke(command, arguments)
+
+
+HISTORY = {"items": ("a list", False), "ratings": ("a list", False)}
 
 
 @pytest.fixture
 def call(folder):
-    command = command_of(
-        "toy",
-        predict_inputs={"user": "an id"},
-        predict_signatures={"serving_history": {"items": "a list", "ratings": "a list"}},
+    describe(
+        folder / "serving/toy/1",
+        {"serving_default": {"user": ("an id", False)}, "serving_history": HISTORY},
     )
-
-    def run(*arguments):
-        return click.testing.CliRunner().invoke(
-            command, [*arguments, "--root", str(folder), "--json"]
-        )
-
-    return run
+    return lambda *arguments: ask_model("toy", [*arguments, "--root", str(folder), "--json"])
 
 
 def test_the_inputs_given_choose_the_signature(call):
@@ -133,24 +125,25 @@ def ask(tmp_path):
         ("serving_default", by_user, ["user"]),
         ("serving_pair", by_files, ["first", "second"]),
     ):
-        specs = [tf.TensorSpec.from_spec(text, one) for one in inputs]
+        specs = [tf.TensorSpec.from_spec(text, key) for key in inputs]
         archive.add_endpoint(name, tf.function(function, input_signature=specs))
     archive.track(tf.Variable(0.0))
     archive.write_out(str(tmp_path / "serving" / "files" / "1"), verbose=False)
     for name, content in (("a", "Anna"), ("b", "Berta"), ("c", "broken"), ("d", "")):
         (tmp_path / name).write_text(content)
 
-    command = command_of(
-        "files",
-        predict_inputs={"user": "a name"},
-        predict_signatures={"serving_pair": {"first": "a name", "second": "another"}},
-        predict_files={"serving_default": ("user",), "serving_pair": ("first", "second")},
+    describe(
+        tmp_path / "serving/files/1",
+        {
+            "serving_default": {"user": ("a name", True)},
+            "serving_pair": {"first": ("a name", True), "second": ("another", True)},
+        },
     )
 
     def run(*arguments):
         made = ("a", "b", "c", "d")
-        places = [str(tmp_path / one) if one in made else one for one in arguments]
-        return click.testing.CliRunner().invoke(command, [*places, "--root", str(tmp_path)])
+        places = [str(tmp_path / text) if text in made else text for text in arguments]
+        return ask_model("files", [*places, "--root", str(tmp_path)])
 
     return run
 
@@ -207,23 +200,65 @@ def test_help_says_what_the_files_are(ask):
     assert "option: one file is --user, 2 files are --first and --second." in said
 
 
+def test_only_explained_signatures_are_offered(call, folder):
+    described = {
+        "serving_examples": {"examples": ("", False)},
+        "serving_default": {"user": ("an id of yours", False)},
+        "serving_history": HISTORY,
+        "serving_ratings": {"user": ("", False), "item": ("an item", False)},
+    }
+    describe(folder / "serving/toy/1", described)
+    said = call("--help").output
+    assert "an id of yours" in said
+    assert "--items" in said
+    assert "--item " not in said
+    assert "--examples" not in said
+
+
+def test_a_model_that_does_not_describe_itself_offers_all_signatures(call, folder):
+    (folder / "serving/toy/1/assets.extra/signatures.json").unlink()
+    assert "Give --user, or --items and --ratings." in call().output
+    assert json.loads(call("--user", "42").output)["outputs"] == {"answer": "user 42"}
+    answer = json.loads(call("--items", '["a"]', "--ratings", "[4]").output)
+    assert answer["outputs"] == {"first": "a", "total": 4.0}
+
+
+def test_without_a_model_help_says_how_to_make_one(tmp_path):
+    root = str(tmp_path / "none")
+    said = " ".join(ask_model("toy", ["--root", root, "--help"]).output.split())
+    assert "No model of toy was pushed into this root." in said
+    assert "methodical run toy --root" in said
+    failed = ask_model("toy", ["a.png", "--user", "4", "--root", root])
+    assert failed.exit_code == 1
+    assert "Error: No model of toy was pushed" in failed.output
+
+
 @pytest.mark.parametrize(
-    ("asked", "root", "command"),
+    ("signatures", "named_root", "command"),
     [
         (
-            {"predict_inputs": {"story": "", "the_question": ""}},
+            {"serving_default": {"story": ("a text", False), "the_question": ("a text", False)}},
             None,
             "methodical predict toy --story STORY --the-question THE_QUESTION",
         ),
         (
             {
-                "predict_inputs": {"image": ""},
-                "predict_files": {"a": ("image",), "b": ("first", "second")},
+                "a": {"image": ("a file", True)},
+                "b": {"second": ("a file", True), "first": ("a file", True)},
             },
             "/my root",
-            "methodical predict toy FIRST SECOND --root '/my root'",
+            "methodical predict toy SECOND FIRST --root '/my root'",
+        ),
+        (
+            {
+                "a": {"image": ("a file", True), "size": ("pixels", False)},
+                "b": {"first": ("", True), "second": ("", True)},
+            },
+            None,
+            "methodical predict toy --image IMAGE --size SIZE",
         ),
     ],
 )
-def test_command_that_asks_a_model(asked, root, command):
-    assert predict.example_command(method_of("toy", **asked), root) == command
+def test_command_that_asks_a_model(tmp_path, signatures, named_root, command):
+    describe(tmp_path / "serving/toy/1", signatures)
+    assert predict.example_command("toy", str(tmp_path), named_root) == command

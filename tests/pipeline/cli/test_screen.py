@@ -5,6 +5,7 @@ import io
 import pytest
 from methodical.pipeline.cli import screen
 from methodical.pipeline.run import run_record
+from methodical.pipeline.run.pipeline import Pipeline
 from methodical.pipeline.run.root import Root
 
 
@@ -15,10 +16,8 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def record(tmp_path):
-    made = run_record.new_record(
-        method="babi", title="", source="simulated", data_dir=None,
-        root=Root(str(tmp_path)), command="methodical run babi",
-    )  # fmt: skip
+    pipeline = Pipeline("babi", "simulated", [])
+    made = run_record.new_record(pipeline, Root(str(tmp_path)), "methodical run babi")
     made["stages"] = [run_record.new_stage(name) for name in ("ExampleGen", "Evaluator", "Pusher")]
     return made
 

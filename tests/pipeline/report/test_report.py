@@ -1,3 +1,4 @@
+import dataclasses
 import html
 import html.parser
 import json
@@ -12,6 +13,7 @@ import types
 import pytest
 from methodical.components.base import artifacts
 from methodical.components.base.parameters import Parameters
+from methodical.components.evaluator.metric import Metric
 from methodical.components.io import example_proto, tfrecord
 from methodical.pipeline.report import (
     data as report_data,
@@ -35,6 +37,8 @@ from methodical.pipeline.report import (
     wrong_answers as report_wrong_answers,
 )
 from methodical.pipeline.report.outputs import Outputs
+from methodical.pipeline.report.paper import PaperFigure
+from methodical.pipeline.report.training_summary import Table, TrainingSummary
 
 EVIL = "<script>alert('x')</script> & <b>bold</b>"
 COLUMNS = ("MemNN", "AM+NG+NL")
@@ -86,7 +90,16 @@ def draw(rows):
     return {"first wrong": f"<svg><text>{len(rows)} rows, {rows[0]['task']}</text></svg>"}
 
 
-def fake_method(**changes):
+def drawing(evaluation_figures):
+    return fake_method(figures=types.SimpleNamespace(evaluation_figures=evaluation_figures))
+
+
+def fake_method(figures=None, sample=None, metrics=(), paper=(), column="AM+NG+NL", **changes):
+    """A method whose roles are objects."""
+    roles = {
+        "figures": figures or types.SimpleNamespace(evaluation_figures=draw),
+        "paper": types.SimpleNamespace(FIGURES=paper, column=lambda parameters: column),
+    }
     values = {
         "name": "babi",
         "title": "bAbI question answering with memory networks",
@@ -94,13 +107,17 @@ def fake_method(**changes):
         "sources": {"simulated": types.SimpleNamespace(options=Parameters)},
         "trainer_options": TrainerOptions,
         "slices": ("task",),
-        "higher_is_better": True,
-        "samples": lambda features: {
-            "story": "\n".join(text.decode() for text in features["story"]),
-            "question": features["question"][0].decode(),
-        },
-        "figures": draw,
-        "predict_inputs": {"story": "sentences", "question": "the question"},
+        "metrics": metrics,
+        "data": types.SimpleNamespace(
+            sample=sample
+            or (
+                lambda features: {
+                    "story": "\n".join(text.decode() for text in features["story"]),
+                    "question": features["question"][0].decode(),
+                }
+            )
+        ),
+        "role": roles.get,
     }
     return types.SimpleNamespace(**{**values, **changes})
 
@@ -288,28 +305,17 @@ class World:
         self.artifact(stage, "blessing", artifacts.ModelBlessing, blessed=True)
         ours = {task: min(1.0, self.random.uniform(0.5, 1.35)) for task in range(1, self.tasks + 1)}
         ours[1] = 0.40625
-        figures = []
-        for task, value in ours.items():
-            for place, name in enumerate(COLUMNS):
-                figures.append(
-                    {
-                        "metric": "accuracy",
-                        "value": round(min(1, value * (0.6 + 0.5 * place)), 2),
-                        "column": name,
-                        "slice": {"task": str(task)},
-                        "remark": "",
-                    }
-                )
-        figures += [
-            {"metric": "accuracy", "value": 0.75, "column": "MemNN", "slice": {}, "remark": ""},
-            {
-                "metric": "accuracy",
-                "value": 0.93,
-                "column": "AM+NG+NL",
-                "slice": {},
-                "remark": "mean over the tasks",
-            },
-            {"metric": "hops", "value": 2, "column": "MemNN", "ours": 1.8, "remark": "fixed"},
+        self.figures = [
+            PaperFigure(
+                "accuracy", round(min(1, value * (0.6 + 0.5 * place)), 2), name, {"task": str(task)}
+            )
+            for task, value in ours.items()
+            for place, name in enumerate(COLUMNS)
+        ]
+        self.figures += [
+            PaperFigure("accuracy", 0.75, "MemNN"),
+            PaperFigure("accuracy", 0.93, "AM+NG+NL", remark="mean over the tasks"),
+            PaperFigure("hops", 2, "MemNN", remark="fixed"),
         ]
         made.write_json(
             "evaluation.json",
@@ -334,8 +340,6 @@ class World:
                     }
                     for task, value in ours.items()
                 ],
-                "paper": figures,
-                "column": "AM+NG+NL",
                 "baseline": {
                     "metrics": {"accuracy": 0.81},
                     "mean_over_slices": {"slice": "task", "metrics": {"accuracy": 0.961}},
@@ -473,7 +477,7 @@ def world(tmp_path):
 
 
 def rendered(world, method=None):
-    path = report.render_report(world.run, world.root, method or fake_method())
+    path = report.render_report(world.run, world.root, method or fake_method(paper=world.figures))
     assert path == os.path.join(world.root, "runs", world.run["run_id"], "report.html")
     with open(path, encoding="utf-8") as reader:
         text = reader.read()
@@ -558,7 +562,7 @@ def test_figure_with_a_script_is_refused(world):
         "open": "<svg><g></g>",
         "fine": '<svg viewBox="0 0 1 1"><a href="#data"><text>fine</text></a></svg>',
     }
-    page = rendered(world, fake_method(figures=lambda rows: figures))
+    page = rendered(world, drawing(lambda rows: figures))
     assert "alert(1)</script>" not in page
     assert "example.org" not in re.sub("&#39;.*?&#39;", "", page)
     assert page.count("This figure is not shown") == 5
@@ -569,7 +573,7 @@ def test_figures_that_raise_are_told(world):
     def broken(rows):
         raise KeyError("attention")
 
-    text = plain_text(rendered(world, fake_method(figures=broken)))
+    text = plain_text(rendered(world, drawing(broken)))
     assert "figures could not be drawn: KeyError: &#39;attention&#39;" in text
     assert "15 of 60 evaluated examples" in text
 
@@ -699,10 +703,51 @@ def test_the_methods_pictures_of_its_models(world):
     assert "<script>" not in page
 
 
+def test_the_method_draws_what_the_evaluator_stored(world):
+    folder = os.path.join(world.root, world.stages[6]["outputs"]["evaluation"])
+    with open(os.path.join(folder, "plotted.json"), "w") as writer:
+        json.dump({"area": 0.75}, writer)
+    change(
+        world,
+        "Evaluator",
+        "evaluation",
+        "evaluation.json",
+        lambda found: found.update(measures=[{"values": {"f": 0.5}}]),
+    )
+    figures = types.SimpleNamespace(
+        plot=lambda values: {"curve": f"<svg><text>area {values['area']}</text></svg>"},
+        measure_figures=lambda measures: {"f": f"<svg><text>{len(measures)} sets</text></svg>"},
+    )
+    page = section(rendered(world, fake_method(figures=figures)), "evaluation")
+    assert "area 0.75" in page
+    assert "1 sets" in page
+    assert "area" not in section(rendered(world), "evaluation")
+
+
+def test_the_method_sums_up_its_training_from_the_logs(tmp_path):
+    world = World(tmp_path, tasks=1, epochs=2)
+    stage = world.stages[5]
+    folder = os.path.join(world.root, stage["outputs"]["model_run"], "qa1")
+    with open(os.path.join(folder, "epochs.jsonl"), "w") as writer:
+        writer.write('{"epoch": 1, "loss": 3.0}\n{"epoch": 2, "loss": 1500.0}\n')
+    stage["properties"]["model_run"] = {"fits": ["qa1"]}
+
+    def training_summary(parameters, logs):
+        rows = [[name, parameters.epochs, epochs[-1]["loss"]] for name, epochs in logs.items()]
+        table = Table(EVIL, ["fit", "epochs", "loss"], rows)
+        return TrainingSummary([table], {"curve": "<svg><g/></svg>"})
+
+    method = fake_method(figures=types.SimpleNamespace(training_summary=training_summary))
+    page = section(rendered(world, method), "training")
+    assert '<th scope="row">qa1</th><td class="n">20</td><td class="n">1,500</td>' in page
+    assert "<svg><g/></svg>" in page
+    assert "&lt;b&gt;bold" in page
+
+
 def test_a_picture_among_the_samples_is_shown(world, monkeypatch):
     small, large = "data:image/png;base64,AAAA", "data:image/png;base64," + "A" * 200
     monkeypatch.setattr(report_data, "MOST_PICTURE", 100)
-    method = fake_method(samples=lambda features: {"small": small, "large": large})
+    method = fake_method(sample=lambda features: {"small": small, "large": large})
     page = section(rendered(world, method), "data")
     assert f'src="{small}"' in page
     assert large not in page
@@ -721,10 +766,10 @@ def test_no_baseline_is_said(world):
     path = os.path.join(world.root, world.stages[6]["outputs"]["evaluation"], "evaluation.json")
     with open(path) as reader:
         found = json.load(reader)
-    found.update(baseline=None, column=None)
+    found.update(baseline=None)
     with open(path, "w") as writer:
         json.dump(found, writer)
-    text = plain_text(rendered(world))
+    text = plain_text(rendered(world, fake_method(paper=world.figures, column=None)))
     assert "no baseline yet" in text
     assert "There is no baseline yet" in text
     assert "+0.007" not in text
@@ -811,23 +856,31 @@ def test_baselines_stand_beside_the_main_metric(world):
         found["units"]["plain"] = "by counting"
 
     change(world, "Evaluator", "evaluation", "evaluation.json", baselines)
-    page = rendered(world, fake_method(baselines=("plain", "other")))
+    metrics = [
+        Metric("accuracy", ""),
+        Metric("plain", "", baseline=True),
+        Metric("other", "", baseline=True),
+    ]
+    page = rendered(world, fake_method(metrics=metrics, paper=world.figures))
     assert "plain 0.625 +0.343" in plain_text(page)
     assert '<abbr title="by counting">plain</abbr>' in page
 
 
 def test_figures_measured_otherwise_do_not_stand_beside_ours(world):
-    def otherwise(found):
-        for figure in found["paper"]:
-            if not figure.get("slice") or figure["column"] == "MemNN":
-                figure.update(comparable=False, remark="measured at far 0.001, ours at 0.01")
-
-    change(world, "Evaluator", "evaluation", "evaluation.json", otherwise)
-    text = plain_text(rendered(world))
+    paper = [
+        dataclasses.replace(figure, measured_at={"far": 0.001})
+        if not figure.slice or figure.column == "MemNN"
+        else figure
+        for figure in world.figures
+    ]
+    paper = [dataclasses.replace(figure, remark="") for figure in paper]
+    world.stages[6]["parameters"] = {"far": 0.01}
+    method = fake_method(paper=paper)
+    text = plain_text(rendered(world, method))
     assert "paper (AM+NG+NL)" not in text
     assert "hops all MemNN – 2 measured at far 0.001, ours at 0.01" in text
     assert "accuracy all AM+NG+NL – 0.930 measured at far 0.001, ours at 0.01" in text
-    found = report_evaluation.evaluation(Outputs(world.run, world.root), None)
+    found = report_evaluation.evaluation(Outputs(world.run, world.root), method)
     assert found["columns"] == ["AM+NG+NL"]
 
 
@@ -871,9 +924,9 @@ def test_request_of_a_real_example(world):
 
 def test_request_leaves_out_large_features():
     run = {"run_id": "r", "method": "faces", "stages": []}
-    method = types.SimpleNamespace(predict_inputs={"image": "a JPEG file", "size": "pixels"})
+    signatures = {"serving_default": {"inputs": {"image": {}, "size": {}}}}
     commands = report_serving.serve_commands(
-        Outputs(run, "/data/my root"), method, {}, {"image": [b"\xff\xd8" * 5000], "size": [0]}
+        Outputs(run, "/data/my root"), signatures, {"image": [b"\xff\xd8" * 5000], "size": [0]}
     )
     assert '{"instances": [{"image": {"b64": "<base64 of image>"}, "size": 0}]}' in commands["curl"]
     assert "models/faces:predict" in commands["curl"]
@@ -890,9 +943,9 @@ def test_what_was_done_to_the_exported_models(world):
 
 def test_request_has_bytes_as_base64(world):
     run = {"run_id": "r", "method": "digits", "stages": []}
-    method = types.SimpleNamespace(predict_inputs={"image": "a PNG file"})
+    signatures = {"serving_default": {"inputs": {"image": {}}}}
     commands = report_serving.serve_commands(
-        Outputs(run, "/data/root"), method, {}, {"image": [b"\x89PNG"]}
+        Outputs(run, "/data/root"), signatures, {"image": [b"\x89PNG"]}
     )
     assert '{"instances": [{"image": {"b64": "iVBORw=="}}]}' in commands["curl"]
 
@@ -977,7 +1030,7 @@ def test_tensorflow_is_not_loaded(world):
         json.dump(world.run, writer)
     code = (
         "import json, sys\n"
-        "from methodical.pipeline import report\n"
+        "from methodical.pipeline.report import report\n"
         f"run = json.load(open({os.path.join(world.root, 'run.json')!r}))\n"
         f"page = report.report_html(run, {world.root!r})\n"
         "assert 'could not be made' not in page\n"

@@ -1,8 +1,14 @@
 """The results page."""
 
+import os
+import types
+
 import pytest
 from methodical.pipeline.metadata.metadata_store import MetadataStore
 from methodical.pipeline.report import results
+from methodical.pipeline.report.outputs import Outputs
+from methodical.pipeline.report.training import method_summary
+from methodical.pipeline.report.training_summary import Table, TrainingSummary
 
 
 @pytest.fixture
@@ -73,11 +79,9 @@ def test_all_metrics_and_the_tables_of_the_training(record):
     record["metrics"]["metrics"]["loss"] = 2.5
     record["metrics"]["paper"][2]["remark"] = ""
     record["metrics"]["units"] = {"loss": "nats"}
-    record["stages"][0]["properties"] = {
-        "model_run": {
-            "tables": [{"title": "steps", "columns": ["fit", "to 95 %"], "rows": [["a", 15000]]}]
-        }
-    }
+    record["training_tables"] = [
+        {"title": "steps", "columns": ["fit", "to 95 %"], "rows": [["a", 15000]]}
+    ]
     lines = results.markdown([record, record]).splitlines()
     assert "| metric | run 1 | run 2 | paper | meaning |" in lines
     assert "| loss | 2.500 | 2.500 | 7.000 (AM) | nats |" in lines
@@ -96,10 +100,13 @@ def test_metrics_without_a_mean_are_not_listed(record):
 
 def test_means_in_slices_only_are_not_listed_of_earlier_records_either(record):
     record["method"] = "facenet"
-    record["metrics"]["metrics"].update(eer=0.25, accuracy_compared=0.5)
+    record["metrics"]["metrics"].update(eer=0.25, rank_1=0.75, accuracy_compared=0.5)
+    compared = {"slice": {"network": "a"}, "count": 1, "metrics": {"accuracy_compared": 0.5}}
+    record["metrics"]["slices"].append(compared)
     lines = results.markdown([record]).splitlines()
     assert "| eer | 0.250 |  |  |" in lines
-    assert not any("accuracy_compared" in line for line in lines)
+    assert "| rank_1 | 0.750 |  |  |" in lines
+    assert not any(line.startswith("| accuracy_compared ") for line in lines)
 
 
 def test_slices_without_the_main_metric_have_tables_of_their_own(record):
@@ -125,6 +132,34 @@ def test_collect_leaves_out_repeats_and_runs_without_metrics(toy):
     toy.run({"Trainer": {"epochs": 10}}, to_stage="trainer")
     found = results.collect([toy.root])
     assert [record["metrics"]["metrics"]["total"] for record in found] == [62, 69]
+
+
+def test_the_method_sums_up_its_training(toy, monkeypatch):
+    def training_summary(parameters, logs):
+        rows = [[name, parameters.epochs, len(epochs)] for name, epochs in logs.items()]
+        return TrainingSummary([Table("epochs", ["fit", "asked", "logged"], rows)])
+
+    roles = {"figures": types.SimpleNamespace(training_summary=training_summary)}
+    toy.run({"Trainer": {"epochs": 2}})
+    (record,) = results.collect([toy.root])
+    assert record["training_tables"] == []
+    folder = os.path.join(toy.root, "runs", record["run_id"], "model_run")
+    os.makedirs(os.path.join(folder, "a"))
+    with open(os.path.join(folder, "a", "epochs.jsonl"), "w") as writer:
+        writer.write('{"loss": 1}\n' * 1500)
+    stage = {
+        **{"component": "Trainer", "parameters": {"epochs": 2}},
+        "outputs": {"model_run": f"runs/{record['run_id']}/model_run"},
+        "properties": {"model_run": {"fits": ["a"]}},
+    }
+    method = types.SimpleNamespace(role=roles.get)
+    outputs = Outputs({**record, "stages": [stage]}, toy.root)
+    (table,) = method_summary(outputs, method)["tables"]
+    assert table["rows"] == [["a", "2", "1,500"]]
+    # What the Trainer of an earlier version said stands as it is.
+    old = [{"title": "old", "columns": ["fit"], "rows": [["a"]]}]
+    stage["properties"]["model_run"]["tables"] = old
+    assert method_summary(outputs, method)["tables"] == old
 
 
 def test_minutes_are_those_of_the_executions(toy):

@@ -14,7 +14,7 @@ import time
 import pytest
 from methodical.pipeline.metadata.metadata_store import MetadataStore
 from methodical.pipeline.run import faults
-from methodical.pipeline.run.lock import Lock, LockedError
+from methodical.pipeline.run.lock import LockedError, hold
 
 
 def finished(process):
@@ -64,7 +64,8 @@ def test_sigkill_in_a_stage_then_the_same_end(toy, states, reasons, get_stage, c
 def test_sigkill_while_publishing(toy, states, moment):
     script = f"""
 import os, signal, sys, json
-from methodical.pipeline import executor, metadata_store
+from methodical.pipeline.metadata import metadata_store
+from methodical.pipeline.run import executor
 from {toy.package} import main
 from methodical.pipeline.run.runner import Runner
 def die(*arguments, **keywords):
@@ -85,7 +86,7 @@ def renamed(source, target):
         die()
     rename(source, target)
 executor.filesystem.rename = renamed
-Runner(main.build({{}}), method="toy", source="counted", root={toy.root!r}).run()
+Runner(main.build({{}}), {toy.root!r}).run()
 """
     process = subprocess.run([sys.executable, "-c", script], cwd=toy.folder, timeout=60)
     assert process.returncode == -signal.SIGKILL
@@ -214,9 +215,9 @@ def test_second_run_on_one_root_is_refused_and_another_root_is_not(toy):
 
 def test_lock_is_held_and_freed(tmp_path):
     path = str(tmp_path / "lock")
-    with Lock(path, "one"), pytest.raises(LockedError, match=f"run one .*pid {os.getpid()}"):
-        Lock(path, "two").__enter__()
-    with Lock(path, "two"):
+    with hold(path, "one"), pytest.raises(LockedError, match=f"run one .*pid {os.getpid()}"):
+        hold(path, "two").__enter__()
+    with hold(path, "two"):
         pass
 
 

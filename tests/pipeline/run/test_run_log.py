@@ -6,13 +6,15 @@ import subprocess
 import sys
 import warnings
 
-from methodical.pipeline.run.run_log import RunLog
+import pytest
+from methodical.pipeline.run.run_log import logged_to
 
 
+@pytest.mark.filterwarnings("default:old")
 def test_all_goes_to_the_file_and_errors_to_the_screen_too(tmp_path):
     shown = []
     path = tmp_path / "runs" / "log.txt"
-    with RunLog(str(path), shown.append):
+    with logged_to(str(path), shown.append):
         logging.getLogger("library").warning("careful")
         logging.getLogger("library").error("broken")
         warnings.warn("old", stacklevel=1)
@@ -28,11 +30,11 @@ def test_native_noise_goes_to_the_file_and_a_native_crash_is_seen(tmp_path):
     path = tmp_path / "log.txt"
     script = f"""
 import os, signal
-from methodical.pipeline.run_log import RunLog
-with RunLog({str(path)!r}, print, capture_stderr=True):
+from methodical.pipeline.run.run_log import logged_to
+with logged_to({str(path)!r}, print, capture_stderr=True):
     os.system("echo noise >&2")
 os.system("echo after >&2")
-with RunLog({str(path)!r}, print, capture_stderr=True):
+with logged_to({str(path)!r}, print, capture_stderr=True):
     os.kill(os.getpid(), signal.SIGSEGV)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -1,7 +1,7 @@
 """Tasks 1 to 3 and 5 to 8: actors go, get, drop and give, and questions about where things are.
 
 A question looks back on the last five actions: one of those that can be asked about is drawn, and
-where there is none the story goes on. So are the published files, as counting them shows.
+if there is none the story continues. Counts over the published files show the same.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import random
 from collections.abc import Callable, Sequence
 
 from ..story import Story
-from .lexicon import draw_names, names, verbs
+from .lexicon import names, verbs
 from .parameters import SimulatorParameters
-from .world import Action, Narrator, World, pick
+from .world import Action, Narrator, World, draw_cast, pick
 
 WINDOW = 5
 BLOCK = 2
@@ -29,10 +29,10 @@ Asked = tuple[str, "str | Sequence[str]", Sequence[int]]
 
 
 class Memory:
-    """What the sentences told so far let a reader know, with the lines that tell it.
+    """What a reader knows from the sentences so far, with the lines that say it.
 
     Args:
-        window: how many of the last actions questions may look back on.
+        window: number of last actions that a question may look back on.
     """
 
     def __init__(self, window: int):
@@ -46,7 +46,7 @@ class Memory:
         self.handlings: dict[str, list[int]] = {}
         self.held: dict[str, list[str]] = {}
 
-    def add(self, action: Action):
+    def add(self, action: Action) -> None:
         """Learns what a sentence tells."""
         kind, actor, target, receiver, line = action
         self.actions.append(action)
@@ -65,7 +65,7 @@ class Memory:
             self._handle(receiver, target, line)
             self.held.setdefault(receiver, []).append(target)
 
-    def _handle(self, actor: str, thing: str, line: int):
+    def _handle(self, actor: str, thing: str, line: int) -> None:
         self.handled.setdefault(actor, {}).setdefault(thing, []).append(line)
         self.handlings.setdefault(actor, []).append(line)
 
@@ -80,28 +80,31 @@ class Memory:
         start = self.last_get[thing]
         return [move for move in self.moves.get(handling.actor, ()) if start < move[0] < end]
 
-    def last_move(self, actor: str, before: float = float("inf")) -> tuple[int, str] | None:
+    def last_move(self, actor: str, line: float = float("inf")) -> tuple[int, str] | None:
         """Returns line and place of the actor's last move before a line."""
         for move in reversed(self.moves.get(actor, ())):
-            if move[0] < before:
+            if move[0] < line:
                 return move
         return None
 
 
+def _recent_actor(rng: random.Random, memory: Memory, *kinds: str) -> str | None:
+    recent = memory.recent(*kinds)
+    return pick(rng, recent).actor if recent else None
+
+
 def _ask_place_of_actor(rng: random.Random, memory: Memory, world: World) -> Asked | None:
-    recent = memory.recent("go")
-    if not recent:
+    actor = _recent_actor(rng, memory, "go")
+    if actor is None:
         return None
-    actor = pick(rng, recent).actor
     line, place = memory.moves[actor][-1]
     return f"Where is {actor}?", place, (line,)
 
 
 def _ask_whether_at_place(rng: random.Random, memory: Memory, world: World) -> Asked | None:
-    recent = memory.recent("go")
-    if not recent:
+    actor = _recent_actor(rng, memory, "go")
+    if actor is None:
         return None
-    actor = pick(rng, recent).actor
     line, place = memory.moves[actor][-1]
     asked, answer = yes_or_no(rng, place, world.places)
     return f"Is {actor} in the {asked}?", answer, (line,)
@@ -111,10 +114,10 @@ def yes_or_no(rng: random.Random, place: str, places: Sequence[str]) -> tuple[st
     """Returns a place to ask about, as often the true one as another, and the answer."""
     if rng.random() < 0.5:
         return place, "yes"
-    other = pick(rng, places)
-    while other == place:
-        other = pick(rng, places)
-    return other, "no"
+    wrong_place = pick(rng, places)
+    while wrong_place == place:
+        wrong_place = pick(rng, places)
+    return wrong_place, "no"
 
 
 def _ask_place_of_object(rng: random.Random, memory: Memory, world: World) -> Asked | None:
@@ -124,7 +127,7 @@ def _ask_place_of_object(rng: random.Random, memory: Memory, world: World) -> As
         if handling.kind == "drop":
             move = memory.last_move(handling.actor, handling.line)
         else:
-            # Who got it where is not told; where it was carried afterwards is.
+            # The story does not say where it was taken, only where it was carried afterwards.
             move = memory.last_move(handling.actor)
             if move is not None and move[0] < handling.line:
                 move = None
@@ -173,15 +176,8 @@ def _ask_gift(rng: random.Random, memory: Memory, world: World) -> Asked | None:
     return f"Who received the {thing}?", receiver, (line,)
 
 
-def _recent_holder(rng: random.Random, memory: Memory) -> str | None:
-    recent = memory.recent("get", "drop", "give")
-    if not recent:
-        return None
-    return pick(rng, recent).actor
-
-
 def _ask_count(rng: random.Random, memory: Memory, world: World) -> Asked | None:
-    actor = _recent_holder(rng, memory)
+    actor = _recent_actor(rng, memory, "get", "drop", "give")
     if actor is None:
         return None
     count = len(memory.held[actor])
@@ -190,10 +186,10 @@ def _ask_count(rng: random.Random, memory: Memory, world: World) -> Asked | None
 
 
 def _ask_list(rng: random.Random, memory: Memory, world: World) -> Asked | None:
-    actor = _recent_holder(rng, memory)
+    actor = _recent_actor(rng, memory, "get", "drop", "give")
     if actor is None:
         return None
-    # Objects in the order in which the actor first had them, each with all that happened to it.
+    # Objects in the order in which the actor first had them, each with all its events.
     handled = memory.handled[actor]
     answer = [thing for thing in handled if thing in memory.held[actor]] or ["nothing"]
     supporting = [line for lines in handled.values() for line in lines]
@@ -219,10 +215,8 @@ _THERE = 0.2
 def write_actions(task: int, rng: random.Random, parameters: SimulatorParameters) -> Story:
     """Writes a story of task 1, 2, 3, 5, 6, 7 or 8."""
     kinds, actor_kind, ask = _TASKS[task]
-    extra = parameters.entities
-    pool = max(extra, parameters.vocabulary)
     cast = [
-        draw_names(rng, names(kind, pool), len(names(kind)) + extra)
+        draw_cast(rng, kind, len(names(kind)) + parameters.entities, parameters)
         for kind in (actor_kind, "places", "objects")
     ]
     world = World(rng, *cast)

@@ -5,27 +5,20 @@ from __future__ import annotations
 import random
 
 from ..story import Story
-from .lexicon import draw_names, names, plural, verbs
+from .lexicon import names, plural, verbs
 from .parameters import SimulatorParameters
-from .world import Narrator, pick
+from .world import Narrator, draw_cast, pick
 
 _DEDUCTION_QUESTIONS = 4
-
-
-def _draw_cast(
-    rng: random.Random, kind: str, count: int, parameters: SimulatorParameters
-) -> list[str]:
-    extra = max(parameters.entities, parameters.vocabulary, count - len(names(kind)))
-    return draw_names(rng, names(kind, extra), count)
 
 
 def _write_deduction(rng: random.Random, parameters: SimulatorParameters) -> Narrator:
     """Writes a story of task 15: an animal is named after the fear of its species is told."""
     animals_kind, species_kind = "fearful animals", "feared species"
     count = parameters.scaled(len(names(animals_kind))) + parameters.entities
-    animals = _draw_cast(rng, animals_kind, count, parameters)
+    animals = draw_cast(rng, animals_kind, count, parameters)
     species_count = len(names(species_kind)) + parameters.entities
-    species = _draw_cast(rng, species_kind, species_count, parameters)
+    species = draw_cast(rng, species_kind, species_count, parameters)
     narrator = Narrator(rng, parameters.distractors, animals)
     fear = verbs("fear", parameters.synonyms)
     feared: dict[str, tuple[str, int]] = {}
@@ -35,11 +28,11 @@ def _write_deduction(rng: random.Random, parameters: SimulatorParameters) -> Nar
         if rng.random() < 0.5:
             if kind in feared:
                 continue
-            other = pick(rng, species)
-            while other == kind:
-                other = pick(rng, species)
-            text = f"{plural(kind).capitalize()} {pick(rng, fear)} {plural(other)}."
-            feared[kind] = other, narrator.tell(text)
+            predator = pick(rng, species)
+            while predator == kind:
+                predator = pick(rng, species)
+            text = f"{plural(kind).capitalize()} {pick(rng, fear)} {plural(predator)}."
+            feared[kind] = predator, narrator.tell(text)
         else:
             animal = pick(rng, animals)
             if kind in feared and animal not in species_of:
@@ -47,50 +40,50 @@ def _write_deduction(rng: random.Random, parameters: SimulatorParameters) -> Nar
     for _ in range(_DEDUCTION_QUESTIONS):
         animal = pick(rng, animals)
         kind, line = species_of[animal]
-        other, fear_line = feared[kind]
-        narrator.ask(f"What is {animal.lower()} afraid of?", other, (line, fear_line))
+        predator, fear_line = feared[kind]
+        narrator.ask(f"What is {animal.lower()} afraid of?", predator, (line, fear_line))
     return narrator
 
 
 def _write_induction(rng: random.Random, parameters: SimulatorParameters) -> Narrator:
     """Writes a story of task 16, again until its question can be asked.
 
-    The animal without a colour has that of the one of its species that was named last. Published
+    The animal without a color has that of the one of its species that was named last. Published
     stories never have just two such others.
     """
-    animals_kind, species_kind = "coloured animals", "coloured species"
+    animals_kind, species_kind = "colored animals", "colored species"
     count = max(2, parameters.scaled(len(names(animals_kind))) + parameters.entities)
-    animals = _draw_cast(rng, animals_kind, count, parameters)
-    species = _draw_cast(
+    animals = draw_cast(rng, animals_kind, count, parameters)
+    species = draw_cast(
         rng, species_kind, len(names(species_kind)) + parameters.entities, parameters
     )
-    colours = _draw_cast(rng, "colours", len(names("colours")) + parameters.entities, parameters)
-    have_colour = verbs("have colour", parameters.synonyms)
+    colors = draw_cast(rng, "colors", len(names("colors")) + parameters.entities, parameters)
+    have_color = verbs("have color", parameters.synonyms)
     while True:
         narrator = Narrator(rng, parameters.distractors, animals)
         species_of: dict[str, tuple[str, int]] = {}
-        colour_of: dict[str, tuple[str, int]] = {}
-        # The colour that a species shows; another animal of the species may bring another one.
+        color_of: dict[str, tuple[str, int]] = {}
+        # The color that a species shows; another animal of the species may bring another one.
         shown: dict[str, str | None] = {}
-        while len(species_of) < count or len(colour_of) < count - 1:
+        while len(species_of) < count or len(color_of) < count - 1:
             animal = pick(rng, animals)
             if rng.random() < 0.5:
                 if animal not in species_of:
                     kind = pick(rng, species)
                     species_of[animal] = kind, narrator.tell(f"{animal} is a {kind}.")
                     shown[kind] = None
-            elif animal in species_of and animal not in colour_of and len(colour_of) < count - 1:
+            elif animal in species_of and animal not in color_of and len(color_of) < count - 1:
                 kind = species_of[animal][0]
-                colour = shown[kind] = shown[kind] or pick(rng, colours)
-                line = narrator.tell(f"{animal} {pick(rng, have_colour)} {colour}.")
-                colour_of[animal] = colour, line
-        asked = next(animal for animal in animals if animal not in colour_of)
+                color = shown[kind] = shown[kind] or pick(rng, colors)
+                line = narrator.tell(f"{animal} {pick(rng, have_color)} {color}.")
+                color_of[animal] = color, line
+        asked = next(animal for animal in animals if animal not in color_of)
         kind, line = species_of[asked]
         alike = [a for a in species_of if species_of[a][0] == kind and a != asked]
         if alike and len(alike) != 2:
-            colour, colour_line = colour_of[alike[-1]]
-            supporting = (line, species_of[alike[-1]][1], colour_line)
-            narrator.ask(f"What color is {asked}?", colour, supporting)
+            color, color_line = color_of[alike[-1]]
+            supporting = (line, species_of[alike[-1]][1], color_line)
+            narrator.ask(f"What color is {asked}?", color, supporting)
             return narrator
 
 
@@ -118,7 +111,7 @@ def count_motivation_questions(needs: list[str]) -> int:
 def _write_motivations(rng: random.Random, parameters: SimulatorParameters) -> Narrator:
     """Writes a story of task 20: actors need something, go, and get it unless it is taken."""
     needs = draw_needs(rng, parameters)
-    actors = _draw_cast(rng, "motivated actors", len(needs), parameters)
+    actors = draw_cast(rng, "motivated actors", len(needs), parameters)
     need_of = dict(zip(actors, needs, strict=True))
     narrator = Narrator(rng, parameters.distractors, actors)
     go, get = (verbs(action, parameters.synonyms) for action in ("go", "get"))
@@ -143,9 +136,10 @@ def _write_motivations(rng: random.Random, parameters: SimulatorParameters) -> N
         narrator.ask(question, answer, (need_line[actor],))
         done[actor] += 1
         active = [
-            other
-            for other in actors
-            if done[other] < 2 or (done[other] == 2 and _NEEDS[need_of[other]][1] not in taken)
+            candidate
+            for candidate in actors
+            if done[candidate] < 2
+            or (done[candidate] == 2 and _NEEDS[need_of[candidate]][1] not in taken)
         ]
     return narrator
 

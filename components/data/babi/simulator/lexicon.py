@@ -20,9 +20,9 @@ PUBLISHED_KINDS: Mapping[str, tuple[str, ...]] = {
     "objects": ("apple", "football", "milk"),
     "fearful animals": ("Gertrude", "Winona", "Emily", "Jessica"),
     "feared species": ("mouse", "sheep", "wolf", "cat"),
-    "coloured animals": ("Lily", "Bernhard", "Greg", "Julius", "Brian"),
-    "coloured species": ("swan", "lion", "frog", "rhino"),
-    "colours": ("yellow", "green", "gray", "white"),
+    "colored animals": ("Lily", "Bernhard", "Greg", "Julius", "Brian"),
+    "colored species": ("swan", "lion", "frog", "rhino"),
+    "colors": ("yellow", "green", "gray", "white"),
     "shapes": (
         "triangle",
         "pink rectangle",
@@ -51,7 +51,7 @@ _EXTRA: Mapping[str, tuple[tuple[str, ...], str]] = {
     "townspeople": (_EXTRA_NAMES, "{}n"),
     "motivated actors": (_EXTRA_NAMES, "{}n"),
     "fearful animals": (_EXTRA_NAMES, "{}n"),
-    "coloured animals": (_EXTRA_NAMES, "{}n"),
+    "colored animals": (_EXTRA_NAMES, "{}n"),
     "places": (_EXTRA_PLACES, "{}th"),
     "town places": (_EXTRA_PLACES, "{}th"),
     "objects": (
@@ -59,8 +59,8 @@ _EXTRA: Mapping[str, tuple[tuple[str, ...], str]] = {
         "{}k",
     ),
     "feared species": (_EXTRA_SPECIES, "{}d"),
-    "coloured species": (_EXTRA_SPECIES, "{}d"),
-    "colours": (("blue", "red", "black", "brown", "pink", "purple"), "{}sh"),
+    "colored species": (_EXTRA_SPECIES, "{}d"),
+    "colors": (("blue", "red", "black", "brown", "pink", "purple"), "{}sh"),
     "shapes": (
         ("green circle", "orange star", "purple cone", "black cube", "white oval", "brown cross"),
         "{} ball",
@@ -76,7 +76,7 @@ _NAMED_KINDS = frozenset(
         "townspeople",
         "motivated actors",
         "fearful animals",
-        "coloured animals",
+        "colored animals",
     }
 )
 
@@ -92,7 +92,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "give": ("gave", "handed", "passed"),
     "lie": ("is",),
     "fear": ("are afraid of",),
-    "have colour": ("is",),
+    "have color": ("is",),
     "fit": ("fits inside",),
     "exceed": ("is bigger than",),
 }
@@ -108,7 +108,7 @@ EXTRA_VERBS: Mapping[str, tuple[str, ...]] = {
         *("are scared of", "are frightened of", "are terrified of"),
         *("run from", "hide from", "flee from"),
     ),
-    "have colour": ("looks", "appears", "turned out", "seems", "was born", "was painted"),
+    "have color": ("looks", "appears", "turned out", "seems", "was born", "was painted"),
     "fit": ("fits into", "fits in", "goes inside", "goes into", "belongs inside", "can enter"),
     "exceed": (
         *("is larger than", "is wider than", "is roomier than"),
@@ -128,7 +128,7 @@ _SYLLABLES = tuple(consonant + vowel for vowel in "aeiou" for consonant in "bdfg
 def invented_word(index: int) -> str:
     """Returns the `index`-th invented word: three or more syllables, all words different."""
     base = len(_SYLLABLES)
-    # A stride prime to the number of three-syllable words spreads neighbours over the alphabet.
+    # A stride prime to the number of three-syllable words spreads neighbors over the alphabet.
     head, rest = divmod(index, base**3)
     rest = rest * 7919 % base**3
     digits = [rest // base**2, rest // base % base, rest % base]

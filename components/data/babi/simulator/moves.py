@@ -8,69 +8,61 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from ..story import Story
 from .actions import BLOCK, QUESTIONS, WINDOW, yes_or_no
-from .lexicon import draw_names, names, pronoun, verbs
+from .lexicon import names, pronoun, verbs
 from .parameters import SimulatorParameters
-from .world import Narrator, World, pick
+from .world import Narrator, World, draw_cast, pick
 
 _CONNECTIVES = ("Then", "Afterwards", "After that", "Following that")
 _TIMES = ("yesterday", "this morning", "this afternoon", "this evening")
 
 
-class _Scene(NamedTuple):
-    rng: random.Random
-    world: World
-    narrator: Narrator
-    parameters: SimulatorParameters
-    go: tuple[str, ...]
-
-
 def _open_scene(
     rng: random.Random, parameters: SimulatorParameters, town: bool, actors_needed: int = 0
-) -> _Scene:
+) -> tuple[World, Narrator, tuple[str, ...]]:
     kinds = ("townspeople", "town places") if town else ("actors", "places")
     actor_count, place_count = (len(names(kind)) + parameters.entities for kind in kinds)
     actor_count = max(actor_count, actors_needed)
-    pool = max(parameters.entities, parameters.vocabulary, actors_needed - len(names(kinds[0])))
-    actors = draw_names(rng, names(kinds[0], pool), actor_count)
-    place_pool = max(parameters.entities, parameters.vocabulary)
-    places = draw_names(rng, names(kinds[1], place_pool), place_count)
-    return _Scene(
-        rng,
-        World(rng, actors, places),
-        Narrator(rng, parameters.distractors, actors),
-        parameters,
-        verbs("go", parameters.synonyms),
-    )
+    actors = draw_cast(rng, kinds[0], actor_count, parameters)
+    places = draw_cast(rng, kinds[1], place_count, parameters)
+    narrator = Narrator(rng, parameters.distractors, actors)
+    return World(rng, actors, places), narrator, verbs("go", parameters.synonyms)
 
 
-class _Told(NamedTuple):
+class _Fact(NamedTuple):
     actor: str
     way: str
     place: str
-    other: str
+    second_place: str
     line: int
 
 
-def _write_locations(scene: _Scene, vague_way: str, vague: Callable[..., tuple[str, str, str]]):
+def _write_locations(
+    rng: random.Random,
+    parameters: SimulatorParameters,
+    town: bool,
+    vague_way: str,
+    vague: Callable[..., tuple[str, str, str]],
+) -> Narrator:
     """Writes a story of task 9 or 10: half of the moves are told as moves, a quarter as states.
 
     The last quarter is told by `vague`, which returns the sentence, the place named, and another
     place named.
     """
-    rng, world, narrator, parameters, go = scene
-    told: list[_Told] = []
-    latest: dict[str, _Told] = {}
+    world, narrator, go = _open_scene(rng, parameters, town)
+    facts: list[_Fact] = []
+    latest: dict[str, _Fact] = {}
     block, window = parameters.scaled(BLOCK), parameters.scaled(WINDOW)
     while narrator.questions < QUESTIONS:
         for _ in range(block):
             actor = pick(rng, world.actors)
             left = world.place_of[actor]
             place = world.leave(actor)
-            other = ""
+            second_place = ""
             draw = rng.random()
             if draw < 0.5:
                 way, text = "move", f"{actor} {pick(rng, go)} the {place}."
@@ -78,17 +70,18 @@ def _write_locations(scene: _Scene, vague_way: str, vague: Callable[..., tuple[s
                 way, text = "state", f"{actor} is in the {place}."
             else:
                 way = vague_way
-                text, place, other = vague(rng, actor, left, place, world.places)
-            latest[actor] = _Told(actor, way, place, other, narrator.tell(text))
-            told.append(latest[actor])
-        fact = latest[pick(rng, told[-window:]).actor]
+                text, place, second_place = vague(rng, actor, left, place, world.places)
+            latest[actor] = _Fact(actor, way, place, second_place, narrator.tell(text))
+            facts.append(latest[actor])
+        fact = latest[pick(rng, facts[-window:]).actor]
         if fact.way == "left":
             asked, answer = fact.place, "no"
         else:
             asked, answer = yes_or_no(rng, fact.place, world.places)
-            if fact.way == "either" and asked in (fact.place, fact.other):
+            if fact.way == "either" and asked in (fact.place, fact.second_place):
                 answer = "maybe"
         narrator.ask(f"Is {fact.actor} in the {asked}?", answer, (fact.line,))
+    return narrator
 
 
 def _tell_negation(rng, actor, left, place, places):
@@ -98,30 +91,18 @@ def _tell_negation(rng, actor, left, place, places):
 
 def _tell_alternatives(rng, actor, left, place, places):
     # The other place may be the same one: the published files hold such sentences.
-    other = pick(rng, places)
-    first, second = (place, other) if rng.random() < 0.5 else (other, place)
-    return f"{actor} is either in the {first} or the {second}.", place, other
-
-
-def _write_negations(rng: random.Random, parameters: SimulatorParameters) -> Narrator:
-    scene = _open_scene(rng, parameters, town=False)
-    _write_locations(scene, "left", _tell_negation)
-    return scene.narrator
-
-
-def _write_alternatives(rng: random.Random, parameters: SimulatorParameters) -> Narrator:
-    scene = _open_scene(rng, parameters, town=True)
-    _write_locations(scene, "either", _tell_alternatives)
-    return scene.narrator
+    second_place = pick(rng, places)
+    first, second = (place, second_place) if rng.random() < 0.5 else (second_place, place)
+    return f"{actor} is either in the {first} or the {second}.", place, second_place
 
 
 def _write_groups(
     rng: random.Random, parameters: SimulatorParameters, size: int, coreference: bool
 ) -> Narrator:
     """Writes a story of task 11, 12 or 13: groups of one or two actors, who may move once more."""
-    _, world, narrator, _, go = _open_scene(rng, parameters, town=False)
+    world, narrator, go = _open_scene(rng, parameters, town=False)
     # A sentence about two actors counts as two, of which a question may reach the second alone.
-    told: list[str] = []
+    mentioned: list[str] = []
     latest: dict[str, tuple[str, tuple[int, ...]]] = {}
     moves = 2 if coreference else 1
     block = max(1, parameters.scaled(BLOCK) // moves)
@@ -135,37 +116,25 @@ def _write_groups(
                     group.append(actor)
             place = world.leave(*group)
             lines = [narrator.tell(f"{' and '.join(group)} {pick(rng, go)} the {place}.")]
-            told += group
+            mentioned += group
             if coreference:
                 place = world.leave(*group)
                 subject = "they" if size > 1 else pronoun(group[0])
                 text = f"{pick(rng, _CONNECTIVES)} {subject} {pick(rng, go)} the {place}."
                 lines.append(narrator.tell(text, continued=True))
-                told += group
+                mentioned += group
             for actor in group:
                 latest[actor] = place, tuple(lines)
-        actor = pick(rng, told[-window:])
+        actor = pick(rng, mentioned[-window:])
         narrator.ask(f"Where is {actor}?", *latest[actor])
     return narrator
 
 
-def _write_coreference(rng: random.Random, parameters: SimulatorParameters) -> Narrator:
-    return _write_groups(rng, parameters, size=1, coreference=True)
-
-
-def _write_conjunction(rng: random.Random, parameters: SimulatorParameters) -> Narrator:
-    return _write_groups(rng, parameters, size=2, coreference=False)
-
-
-def _write_compound_coreference(rng: random.Random, parameters: SimulatorParameters) -> Narrator:
-    return _write_groups(rng, parameters, size=2, coreference=True)
-
-
-def displace(rng: random.Random, items: list):
+def displace(rng: random.Random, items: list) -> None:
     """Shuffles so that no item keeps its place: a random cyclic permutation (Sattolo 1986)."""
     for index in range(len(items) - 1, 0, -1):
-        other = int(rng.random() * index)
-        items[index], items[other] = items[other], items[index]
+        target = int(rng.random() * index)
+        items[index], items[target] = items[target], items[index]
 
 
 class _Visit:
@@ -185,7 +154,7 @@ def _write_times(rng: random.Random, parameters: SimulatorParameters) -> Narrato
     """
     block, window = parameters.scaled(BLOCK), parameters.scaled(WINDOW)
     needed = -(-(QUESTIONS + 2) * block // len(_TIMES)) if block > BLOCK else 0
-    rng, world, narrator, _, go = _open_scene(rng, parameters, town=True, actors_needed=needed)
+    world, narrator, go = _open_scene(rng, parameters, town=True, actors_needed=needed)
     visits: dict[str, list[_Visit]] = {actor: [] for actor in world.actors}
     made: list[_Visit] = []
     untold: list[_Visit] = []
@@ -227,12 +196,12 @@ def _tell_visit(rng: random.Random, visit: _Visit, verb: str) -> str:
     return f"{visit.actor} {verb} the {visit.place} {time}."
 
 
-_WRITERS = {
-    9: _write_negations,
-    10: _write_alternatives,
-    11: _write_coreference,
-    12: _write_conjunction,
-    13: _write_compound_coreference,
+_WRITERS: dict[int, Callable[[random.Random, SimulatorParameters], Narrator]] = {
+    9: partial(_write_locations, town=False, vague_way="left", vague=_tell_negation),
+    10: partial(_write_locations, town=True, vague_way="either", vague=_tell_alternatives),
+    11: partial(_write_groups, size=1, coreference=True),
+    12: partial(_write_groups, size=2, coreference=False),
+    13: partial(_write_groups, size=2, coreference=True),
     14: _write_times,
 }
 

@@ -45,7 +45,7 @@ class SimulatorParameters(Parameters):
         description=(
             "Actors, places and objects of a story beyond the published number, of each kind. In "
             "tasks 4, 17 and 19 each adds one fact, in 15 a species and a name, in 16 a name, a "
-            "species and a colour, in 18 a container, in 20 an actor."
+            "species and a color, in 18 a container, in 20 an actor."
         ),
     )
     distractors: float = pydantic.Field(
@@ -68,7 +68,7 @@ class SimulatorParameters(Parameters):
         ge=0,
         le=100_000,
         description=(
-            "Names of each kind (actors, places, objects, species, colours, shapes, containers) "
+            "Names of each kind (actors, places, objects, species, colors, shapes, containers) "
             "beyond the published ones, from which stories draw theirs; plain English first, then "
             "invented. The motives, places and objects of task 20 stay the published ones, since "
             "its rules name them."

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..story import Story
-from .lexicon import draw_names, names, verbs
+from .lexicon import names, verbs
 from .parameters import SimulatorParameters
-from .world import Narrator, pick
+from .world import Narrator, draw_cast, pick
 
 _COMPASS = ("north", "east", "south", "west")
 _SIDES = ("above", "to the right of", "below", "to the left of")
@@ -27,47 +27,47 @@ class _Link(NamedTuple):
 
 
 class _Layout:
-    """Nodes on a grid, of which linked ones are neighbours; the links make a tree.
+    """Nodes on a grid, of which linked ones are neighbors; the links make a tree.
 
     Node 0 lies at (0, 0). A layout may fold back on itself, so two nodes may share a cell.
     """
 
     def __init__(self):
         self.cells = [(0, 0)]
-        self.neighbours: list[dict[int, int]] = [{}]
+        self.neighbors: list[dict[int, int]] = [{}]
 
     def grow(self, anchor: int, direction: int) -> int:
         """Adds a node in a direction of another and returns its index."""
         node = len(self.cells)
         step = _STEPS[direction]
         self.cells.append((self.cells[anchor][0] + step[0], self.cells[anchor][1] + step[1]))
-        self.neighbours.append({(direction + 2) % 4: anchor})
-        self.neighbours[anchor][direction] = node
+        self.neighbors.append({(direction + 2) % 4: anchor})
+        self.neighbors[anchor][direction] = node
         return node
 
     def free_slots(self, nodes: Sequence[int]) -> list[tuple[int, int]]:
-        """Returns the pairs (node, direction) where the node has no neighbour yet."""
-        return [(n, d) for n in nodes for d in range(4) if d not in self.neighbours[n]]
+        """Returns the pairs (node, direction) where the node has no neighbor yet."""
+        return [(n, d) for n in nodes for d in range(4) if d not in self.neighbors[n]]
 
     def statements(self, rng: random.Random, node_first: bool) -> Iterator[_Link]:
-        """Yields each link once: a random node and a random neighbour of it, until all are told.
+        """Yields each link once: a random node and a random neighbor of it, until all are told.
 
-        So nodes with many neighbours are told about later, and less often as the first of the two.
+        So nodes with many neighbors are told about later, and less often as the first of the two.
 
         Args:
             rng: the source of chance.
             node_first: whether the random node is the one whose direction is told, or the anchor.
         """
         untold = len(self.cells) - 1
-        told = set()
-        options = [list(around.items()) for around in self.neighbours]
+        stated = set()
+        options = [list(around.items()) for around in self.neighbors]
         while untold:
             first = int(rng.random() * len(options))
             direction, second = pick(rng, options[first])
             link = (first, second) if first < second else (second, first)
-            if link in told:
+            if link in stated:
                 continue
-            told.add(link)
+            stated.add(link)
             untold -= 1
             if node_first:
                 yield _Link(first, (direction + 2) % 4, second)
@@ -79,10 +79,10 @@ class _Layout:
         come_from = {start: start}
         reached = [start]
         for node in reached:
-            for neighbour in self.neighbours[node].values():
-                if neighbour not in come_from:
-                    come_from[neighbour] = node
-                    reached.append(neighbour)
+            for neighbor in self.neighbors[node].values():
+                if neighbor not in come_from:
+                    come_from[neighbor] = node
+                    reached.append(neighbor)
         nodes = [end]
         while nodes[-1] != start:
             nodes.append(come_from[nodes[-1]])
@@ -92,10 +92,9 @@ class _Layout:
 def _draw_nodes(
     rng: random.Random, kind: str, count: int, parameters: SimulatorParameters
 ) -> list[str]:
-    extra = max(parameters.entities, parameters.vocabulary, count - len(names(kind)))
-    drawn = draw_names(rng, names(kind, extra), count)
-    rng.shuffle(drawn)
-    return drawn
+    nodes = draw_cast(rng, kind, count, parameters)
+    rng.shuffle(nodes)
+    return nodes
 
 
 def _write_directions(rng: random.Random, parameters: SimulatorParameters) -> Narrator:
@@ -106,8 +105,8 @@ def _write_directions(rng: random.Random, parameters: SimulatorParameters) -> Na
     lie = verbs("lie", parameters.synonyms)
     layout = _Layout()
     direction = int(rng.random() * 4)
-    for node in range(count - 1):
-        layout.grow(node, direction)
+    for index in range(count - 1):
+        layout.grow(index, direction)
     facts = []
     for link in layout.statements(rng, node_first=True):
         node, anchor = places[link.node], places[link.anchor]
@@ -266,7 +265,7 @@ def _write_paths(rng: random.Random, parameters: SimulatorParameters) -> Narrato
         layout.grow(anchor, direction)
     while len(layout.cells) < count:
         anchor, direction = int(rng.random() * len(layout.cells)), int(rng.random() * 4)
-        if direction not in layout.neighbours[anchor]:
+        if direction not in layout.neighbors[anchor]:
             layout.grow(anchor, direction)
     lines = {}
     for link in layout.statements(rng, node_first=True):

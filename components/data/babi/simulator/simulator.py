@@ -144,7 +144,7 @@ def story_plan(
         questions -= in_story
 
 
-def _check_task(task: int):
+def _check_task(task: int) -> None:
     if task not in _WRITERS:
         raise ValueError(f"task must be 1 to 20. Received: task={task}")
 

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
 from ..story import Question, Sentence, Story
-from .lexicon import idle_sentence
+from .lexicon import draw_names, idle_sentence, names
+from .parameters import SimulatorParameters
 
 T = TypeVar("T")
 
@@ -20,6 +21,14 @@ T = TypeVar("T")
 def pick(rng: random.Random, items: Sequence[T]) -> T:
     """Returns a random item; a faster `rng.choice`."""
     return items[int(rng.random() * len(items))]
+
+
+def draw_cast(
+    rng: random.Random, kind: str, count: int, parameters: SimulatorParameters
+) -> list[str]:
+    """Draws names of a kind, invented ones among them if the parameters ask for more."""
+    extra = max(parameters.entities, parameters.vocabulary, count - len(names(kind)))
+    return draw_names(rng, names(kind, extra), count)
 
 
 class Action(NamedTuple):
@@ -105,7 +114,7 @@ class World:
                     return Action("give", giver, thing, receiver)
         return None
 
-    def apply(self, action: Action):
+    def apply(self, action: Action) -> None:
         """Changes the state as the action says."""
         kind, actor, target, receiver, _ = action
         if kind == "go":
@@ -167,7 +176,7 @@ class Narrator:
         self.lines.append(Sentence(text))
         return len(self.lines)
 
-    def ask(self, text: str, answer: str | Sequence[str], supporting: Sequence[int]):
+    def ask(self, text: str, answer: str | Sequence[str], supporting: Sequence[int]) -> None:
         """Writes a question."""
         answer = (answer,) if isinstance(answer, str) else tuple(answer)
         self.lines.append(Question(text, answer, tuple(supporting)))

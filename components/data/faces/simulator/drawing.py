@@ -62,11 +62,12 @@ def draw(
         pixels += scene.noise * random.standard_normal(pixels.shape, np.float32)
     np.clip(pixels, 0, 255, out=pixels)
     eyes = canvas.points[[*canvas.at("left_center"), *canvas.at("right_center")]] / finer
-    return pixels.astype(np.uint8), tuple(float(value) for value in eyes.ravel())
+    (left_x, left_y), (right_x, right_y) = eyes.tolist()
+    return pixels.astype(np.uint8), (left_x, left_y, right_x, right_y)
 
 
 def _muted(colors: np.ndarray) -> np.ndarray:
-    """Returns colours halfway to grey."""
+    """Returns colors halfway to gray."""
     return 0.5 * colors + 0.5 * colors.mean(axis=-1, keepdims=True)
 
 
@@ -86,16 +87,20 @@ class _Canvas:
 
     def polygon(self, color: Color, *names: str) -> None:
         """Fills the outline that parts make together."""
-        parts = [self.at(name) for name in names]
-        chosen = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        self.pen.polygon(self.points[chosen].ravel().tolist(), fill=color)
+        self.fill(color, np.concatenate([self.at(name) for name in names]))
+
+    def fill(self, color: Color, indices: np.ndarray) -> None:
+        """Fills the outline of points."""
+        self.pen.polygon(self.points[indices].ravel().tolist(), fill=color)
 
     def line(self, color: Color, width: float, *names: str) -> None:
-        """Draws a line through the points of parts, of a width in units of the face."""
-        parts = [self.at(name) for name in names]
-        chosen = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        """Draws a line through the points of parts; the width is in units of the face."""
+        self.stroke(color, width, np.concatenate([self.at(name) for name in names]))
+
+    def stroke(self, color: Color, width: float, indices: Sequence[int] | np.ndarray) -> None:
+        """Draws a line through points; the width is in units of the face."""
         thick = max(1, round(width * self.unit))
-        self.pen.line(self.points[chosen].ravel().tolist(), fill=color, width=thick)
+        self.pen.line(self.points[indices].ravel().tolist(), fill=color, width=thick)
 
     def spot(self, color: Color, center: Sequence[float], across: float, down: float) -> None:
         """Fills an ellipse of half axes in units of the face."""
@@ -107,7 +112,7 @@ class _Canvas:
         random, size = self.random, self.size
         values = _muted(random.integers(25, 235, (3, 3, 3))).astype(np.uint8)
         if random.random() < 0.5:
-            # Mostly plain: one colour that changes a little.
+            # Mostly plain: one color that changes a little.
             values = (0.25 * values + 0.75 * values[1, 1]).astype(np.uint8)
         self.image.paste(Image.fromarray(values).resize((size, size), Image.Resampling.BILINEAR))
         for _ in range(random.integers(0, 5)):
@@ -142,8 +147,7 @@ class _Canvas:
                 self.line(self.colors["shade"], 0.035, f"{side}_fold")
         if "beard" in self.person.traits:
             chin = self.at("inner_beard")[::-1]
-            outline = np.concatenate([self.at("jaw"), chin])
-            self.pen.polygon(self.points[outline].ravel().tolist(), fill=self.colors["beard"])
+            self.fill(self.colors["beard"], np.concatenate([self.at("jaw"), chin]))
 
     def features(self) -> None:
         person, colors = self.person, self.colors
@@ -225,39 +229,25 @@ class _Canvas:
             for side in ("left", "right"):
                 ring = self.at(f"{side}_glass")
                 self.line(colors["frame"], 0.06, f"{side}_glass")
-                ends = self.points[[ring[-1], ring[0]]]
-                thick = max(1, round(0.06 * self.unit))
-                self.pen.line(ends.ravel().tolist(), fill=colors["frame"], width=thick)
+                self.stroke(colors["frame"], 0.06, [ring[-1], ring[0]])
                 outer = ring[8] if side == "left" else ring[0]
-                temple = self.points[[outer, self.at(f"{side}_temple")[0]]]
-                self.pen.line(temple.ravel().tolist(), fill=colors["frame"], width=thick)
-            bridge = self.points[[self.at("left_glass")[0], self.at("right_glass")[8]]]
-            thick = max(1, round(0.06 * self.unit))
-            self.pen.line(bridge.ravel().tolist(), fill=colors["frame"], width=thick)
+                self.stroke(colors["frame"], 0.06, [outer, self.at(f"{side}_temple")[0]])
+            bridge = [self.at("left_glass")[0], self.at("right_glass")[8]]
+            self.stroke(colors["frame"], 0.06, bridge)
 
     def occlusion(self) -> None:
         kind = self.scene.occlusion
         if kind == "none":
             return
-        random, points = self.random, self.points
+        random = self.random
         color = tuple(random.integers(15, 225, 3).tolist())
         if kind == "sunglasses":
             for side in ("left", "right"):
                 self.polygon((26, 24, 30), f"{side}_glass")
-            bridge = [*self.at("left_glass")[[0]], *self.at("right_glass")[[8]]]
-            self.pen.line(
-                points[bridge].ravel().tolist(), fill=(26, 24, 30), width=round(0.08 * self.unit)
-            )
+            self.stroke((26, 24, 30), 0.08, [self.at("left_glass")[0], self.at("right_glass")[8]])
         elif kind == "mask":
-            outline = np.concatenate(
-                [
-                    self.at("jaw"),
-                    self.at("right_fold")[:1],
-                    self.at("tip"),
-                    self.at("left_fold")[:1],
-                ]
-            )
-            self.pen.polygon(points[outline].ravel().tolist(), fill=color)
+            parts = (self.at("jaw"), self.at("right_fold")[:1], self.at("tip"))
+            self.fill(color, np.concatenate([*parts, self.at("left_fold")[:1]]))
         elif kind == "hand":
             self._hand(color)
         elif kind == "bar":
@@ -342,7 +332,7 @@ def _projected(person: Person, scene: Scene, size: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=4)
 def _grid(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns x and y of the pixels' centres in parts of the image, float32."""
+    """Returns x and y of the pixels' centers in parts of the image, float32."""
     middle = ((np.arange(size) + 0.5) / size).astype(np.float32)
     return middle[None, :], middle[:, None]
 

@@ -1,4 +1,4 @@
-"""The drawn people: the shape of a face as a mesh of points, and its colours.
+"""The drawn people: the shape of a face as a mesh of points, and its colors.
 
 Coordinates are those of the face: x to the image's right, y down, z to the viewer, in half widths
 of a usual head, from the middle of the head. V vertices.
@@ -7,8 +7,10 @@ of a usual head, from the middle of the head. V vertices.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 EXPRESSIONS = ("smile", "open", "raise", "frown", "close")
 
@@ -42,7 +44,7 @@ class Person:
             of `EXPRESSIONS`.
         parts: indices of the points of each part.
         flat: how many of the points turn with the head's roll only: outlines stay outlines.
-        colors: colours by name, integers from 0 to 255.
+        colors: colors by name, integers from 0 to 255.
         sizes: lengths and amounts by name.
         style: of the hair.
         traits: names of what some people have.
@@ -136,7 +138,7 @@ def _colors(random: np.random.Generator, lipstick: bool) -> dict[str, tuple[int,
             random.uniform(0.6, 1.1)
             * np.array([[180, 30, 50], [150, 40, 90], [200, 70, 60]])[random.integers(3)]
         )
-    found = {
+    colors = {
         "skin": skin,
         "shade": skin * np.array([0.80, 0.74, 0.72]),
         "deep": skin * np.array([0.58, 0.48, 0.46]),
@@ -151,9 +153,12 @@ def _colors(random: np.random.Generator, lipstick: bool) -> dict[str, tuple[int,
         "freckle": skin * np.array([0.76, 0.64, 0.56]),
         "frame": _FRAMES[random.integers(len(_FRAMES))],
     }
-    return {
-        name: tuple(int(value) for value in np.clip(color, 0, 255)) for name, color in found.items()
-    }
+    rounded = {name: np.clip(color, 0, 255).astype(int).tolist() for name, color in colors.items()}
+    return {name: (red, green, blue) for name, (red, green, blue) in rounded.items()}
+
+
+_Shift = Sequence[ArrayLike]
+"""How far points move across and down in an expression."""
 
 
 class _Mesh:
@@ -171,12 +176,14 @@ class _Mesh:
         inside = 1 - (x / (1.04 * self.width)) ** 2 - (y / (1.06 * self.height)) ** 2
         return 0.95 * np.sqrt(np.maximum(inside, 0.0))
 
-    def flat(self, name: str, x, y, z=0.0) -> None:
+    def flat(self, name: str, x: ArrayLike, y: ArrayLike, z: ArrayLike = 0.0) -> None:
         """Adds points of an outline."""
         x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
         self._add(name, x, y, np.broadcast_to(z, x.shape), {})
 
-    def on_face(self, name: str, x, y, lift=0.0, **shapes) -> None:
+    def on_face(
+        self, name: str, x: ArrayLike, y: ArrayLike, lift: ArrayLike = 0.0, **shapes: _Shift
+    ) -> None:
         """Adds points of the face's surface, lifted off it, with `(dx, dy)` by expression."""
         x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
         self._add(name, x, y, self.depth(x, y) + lift, shapes)
@@ -189,7 +196,14 @@ class _Mesh:
         """Returns points, shapes and parts."""
         return np.concatenate(self._points), np.concatenate(self._shapes, axis=1), self._parts
 
-    def _add(self, name, x, y, z, shapes) -> None:
+    def _add(
+        self,
+        name: str,
+        x: np.ndarray,
+        y: np.ndarray,
+        z: np.ndarray,
+        shapes: Mapping[str, _Shift],
+    ) -> None:
         moved = np.zeros((len(EXPRESSIONS), len(x), 2))
         for shape, (across, down) in shapes.items():
             moved[EXPRESSIONS.index(shape), :, 0] = across
@@ -322,14 +336,17 @@ def _eye(mesh: _Mesh, s: dict[str, float], name: str, sign: int) -> None:
     y = s["eye_y"] - s["brow_y"] - s["brow_arch"] * (1 - (outer - 0.25) ** 2)
     y = y - s["brow_angle"] * longer * outer
     thick = s["brow_thick"] * (1 - 0.65 * np.clip(outer, -0.4, 1) ** 2)
-    down = {"raise": (0, -0.14), "frown": (-0.05 * sign, 0.10 * (1 - outer) / 2)}
-    mesh.on_face(f"{name}_brow_top", x, y - thick, 0.02, **down)
+
+    def moved(outer: np.ndarray) -> dict[str, _Shift]:
+        return {"raise": (0, -0.14), "frown": (-0.05 * sign, 0.10 * (1 - outer) / 2)}
+
+    mesh.on_face(f"{name}_brow_top", x, y - thick, 0.02, **moved(outer))
     mesh.on_face(
         f"{name}_brow_bottom",
         x[::-1],
         (y + thick * 0.8)[::-1],
         0.02,
-        **{"raise": (0, -0.14), "frown": (-0.05 * sign, 0.10 * (1 - outer[::-1]) / 2)},
+        **moved(outer[::-1]),
     )
     mesh.joined(f"{name}_brow", f"{name}_brow_top", f"{name}_brow_bottom")
     turn = np.linspace(0, 2 * np.pi, 16, endpoint=False)

@@ -17,7 +17,7 @@ class Scene(NamedTuple):
         pitch: radians, positive looks up.
         roll: radians, positive turns clockwise.
         zoom: size of the face, 1 as usual.
-        shift: of the face's centre, in parts of the image.
+        shift: of the face's center, in parts of the image.
         expression: weights of the blend shapes smile, open, raise, frown, close.
         gaze: of the irises, in parts of the eye.
         light: direction towards the light, a unit vector, z to the viewer.
@@ -26,7 +26,7 @@ class Scene(NamedTuple):
         tint: factors of red, green and blue.
         occlusion: one of `OCCLUSIONS`.
         blur: standard deviation in pixels of an image of 64 pixels.
-        noise: standard deviation, in grey levels.
+        noise: standard deviation, in gray levels.
     """
 
     yaw: float
@@ -62,7 +62,7 @@ def scene(random: np.random.Generator, nuisance: float) -> Scene:
     height = 0.6 + 0.25 * min(nuisance, 1.0) * (2 * uniform[5] - 1)
     around = np.sqrt(1 - height**2)
     occluded = uniform[6] < 0.22 * nuisance
-    chosen = 1 + int(uniform[7] * (len(OCCLUSIONS) - 1)) if occluded else 0
+    occlusion = 1 + int(uniform[7] * (len(OCCLUSIONS) - 1)) if occluded else 0
     warmth = 0.07 * nuisance * normal[6]
     return Scene(
         yaw=0.27 * nuisance * normal[0],
@@ -78,7 +78,7 @@ def scene(random: np.random.Generator, nuisance: float) -> Scene:
         contrast=0.25 + 0.25 * nuisance * uniform[5],
         exposure=float(np.exp(0.16 * nuisance * normal[7])),
         tint=np.array([1 + warmth, 1.0, 1 - warmth]),
-        occlusion=OCCLUSIONS[chosen],
+        occlusion=OCCLUSIONS[occlusion],
         blur=0.6 * nuisance * uniform[3] ** 2,
         noise=5.0 * nuisance * uniform[9],
     )

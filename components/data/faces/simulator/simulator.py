@@ -1,8 +1,8 @@
-"""Draws small colour images of invented people's faces.
+"""Draws small color images of invented people's faces.
 
 A person is a set of numbers that stay: shape of head, jaw, eyes, brows, nose, mouth and ears,
-colours of skin, hair and eyes, hair style, beard, freckles, glasses. An image adds what does not
-say who it is: pose, place and size, expression, light and its colour, what hides a part of the
+colors of skin, hair and eyes, hair style, beard, freckles, glasses. An image adds what does not
+say who it is: pose, place and size, expression, light and its color, what hides a part of the
 face, clothes, background, blur, noise and compression; the option `nuisance` says how much.
 
 Each person and each image is drawn from a seed of its own: a larger data set begins with the
@@ -20,7 +20,7 @@ import numpy as np
 
 from ..options import SimulatorOptions
 from .drawing import draw
-from .person import person
+from .person import Person, person
 from .scene import scene
 
 _PERSON, _IMAGE = range(2)
@@ -84,7 +84,7 @@ def simulate_pixels(
 
 
 @functools.lru_cache(maxsize=8)
-def _person(seed: int, identity: int):
+def _person(seed: int, identity: int) -> Person:
     return person(np.random.default_rng([seed, _PERSON, identity]))
 
 

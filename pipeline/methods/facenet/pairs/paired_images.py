@@ -10,8 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .....components.base.transformed_data import TransformedData
-from .....components.data.faces import parsing
+from .....components.data.faces.faces import Faces
 from ..embedding import BATCH, squared_distances
 from .sampling import Pairs, draw_pairs, folds_in_turn
 
@@ -53,11 +52,11 @@ class PairedImages:
         return squared_distances(embeddings[self.pairs.first], embeddings[self.pairs.second])
 
 
-def read_index(data: TransformedData, split: str) -> SplitIndex:
+def read_index(data: Faces, split: str) -> SplitIndex:
     """Reads who is in the images of a split, and its listed pairs."""
-    parts = [(some_ids, people) for _, people, some_ids, _ in parsing.parsed(data, split, BATCH)]
+    parts = [(some_ids, people) for _, people, some_ids, _ in data.parsed(split, BATCH)]
     ids, identities = (np.concatenate(part) for part in zip(*parts, strict=True))
-    listed = parsing.verification_pairs(data, split)
+    listed = data.verification_pairs(split)
     pairs = Pairs(listed.first, listed.second, listed.same, listed.folds)
     return SplitIndex(ids, identities, pairs, listed.lost)
 
@@ -80,7 +79,7 @@ def verification_pairs(index: SplitIndex, count: int, seed: int) -> Pairs:
     return dataclasses.replace(index.listed, folds=folds_in_turn(index.listed.same))
 
 
-def read_paired(data: TransformedData, split: str, index: SplitIndex, pairs: Pairs) -> PairedImages:
+def read_paired(data: Faces, split: str, index: SplitIndex, pairs: Pairs) -> PairedImages:
     """Reads the images of some pairs.
 
     Args:
@@ -96,7 +95,7 @@ def read_paired(data: TransformedData, split: str, index: SplitIndex, pairs: Pai
     return PairedImages(pixels, moved, index.ids[wanted])
 
 
-def read_images(data: TransformedData, split: str, wanted: np.ndarray) -> np.ndarray:
+def read_images(data: Faces, split: str, wanted: np.ndarray) -> np.ndarray:
     """Reads some images of a split.
 
     Args:
@@ -107,9 +106,9 @@ def read_images(data: TransformedData, split: str, wanted: np.ndarray) -> np.nda
     Returns:
         uint8 (len(wanted), H, W, C).
     """
-    pixels = np.zeros((len(wanted), *parsing.image_shape(data)), np.uint8)
+    pixels = np.zeros((len(wanted), *data.image_shape), np.uint8)
     begin = filled = 0
-    for images, *_ in parsing.parsed(data, split, BATCH):
+    for images, *_ in data.parsed(split, BATCH):
         last = int(np.searchsorted(wanted, begin + len(images)))
         pixels[filled:last] = images[wanted[filled:last] - begin]
         begin, filled = begin + len(images), last
@@ -118,7 +117,7 @@ def read_images(data: TransformedData, split: str, wanted: np.ndarray) -> np.nda
     return pixels
 
 
-def drawn_images(data: TransformedData, split: str, count: int, seed: int) -> PairedImages:
+def drawn_images(data: Faces, split: str, count: int, seed: int) -> PairedImages:
     """Reads the images of pairs that are drawn of a split, whatever pairs it lists.
 
     Raises:

@@ -43,7 +43,7 @@ class Pairs:
         return np.unique(np.concatenate([self.first, self.second]))
 
 
-def draw_pairs(identities: Sequence[bytes], count: int, seed: int) -> Pairs:
+def draw_pairs(identities: Sequence[bytes] | np.ndarray, count: int, seed: int) -> Pairs:
     """Draws pairs of images, half of them of the same person, as `pairs.draw_id_pairs` does.
 
     Args:

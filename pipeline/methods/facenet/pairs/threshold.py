@@ -5,8 +5,7 @@ from __future__ import annotations
 import keras
 
 from .....components.base.errors import BadDataError
-from .....components.base.transformed_data import TransformedData
-from .....components.data.faces import parsing
+from .....components.data.faces.faces import Faces
 from .....models.facenet.measures.verification import best_threshold, val_at_far
 from ..embedding import compile_embedding
 from .paired_images import PairedImages, drawn_images
@@ -14,7 +13,7 @@ from .paired_images import PairedImages, drawn_images
 
 def choose_threshold(
     model: keras.Model,
-    data: TransformedData,
+    data: Faces,
     far: float | None = None,
     pairs: int = 2000,
     seed: int = 0,
@@ -35,13 +34,13 @@ def choose_threshold(
         BadDataError: neither split has pairs of both kinds.
     """
     drawn = training_pairs(data, pairs, seed)
-    distances = drawn.distances(compile_embedding(model, parsing.image_shape(data)))
+    distances = drawn.distances(compile_embedding(model, data.image_shape))
     if far:
         return val_at_far(distances, drawn.pairs.same, far).threshold
     return best_threshold(distances, drawn.pairs.same)
 
 
-def training_pairs(data: TransformedData, pairs: int, seed: int) -> PairedImages:
+def training_pairs(data: Faces, pairs: int, seed: int) -> PairedImages:
     """Draws pairs of the split `eval`, or of `train` if `eval` has none of both kinds.
 
     Raises:

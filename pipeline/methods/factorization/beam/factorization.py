@@ -5,7 +5,7 @@ iteration is one Beam pass: a worker reads a block of V and of W, updates the bl
 current H, writes it, and adds the block's sums to those of its other blocks; what travels is a few
 matrices of the size of H. Then H is updated once.
 
-    python -m methodical.components.data.ratings.beam_factorization --help
+    python -m methodical.pipeline.methods.factorization.beam.factorization --help
 
 A folder of a factorization holds `options.json` and the last iteration that is whole:
 
@@ -23,12 +23,10 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from .....components.base.artifacts import Artifact
-from .....components.base.component import ExecutionContext
 from .....components.base.errors import BadDataError
 from .....components.beam.options import runner_and_options
 from .....components.beam.run import run_pipeline
@@ -85,9 +83,9 @@ def factorize_blocks(
     rank: int,
     iterations: int,
     *,
-    solver: str = "multiplicative",
-    loss: str = "euclidean",
-    observed: str = "all",
+    solver: Literal["multiplicative", "hierarchical"] = "multiplicative",
+    loss: Literal["euclidean", "divergence"] = "euclidean",
+    observed: Literal["all", "stored"] = "all",
     seed: int = 0,
     dtype: str = "float32",
     pieces: int | None = None,
@@ -251,14 +249,6 @@ class _Run:
             filesystem.remove_tree(folder)
             filesystem.make_dirs(folder)
         text = f"iteration {target}" if target is not None else "loss"
-        context = ExecutionContext(
-            inputs={},
-            outputs={"pass": Artifact(folder)},
-            parameters=None,
-            functions={},
-            beam_arguments=self._beam_arguments,
-            progress=self._progress,
-        )
 
         def build(pipeline: Any, immediately: bool, token: str) -> Any:
             from .factorization_pass import FactorizationPass
@@ -275,10 +265,12 @@ class _Run:
                 token,
             )
 
-        def describe(entries: int) -> tuple[float, str]:
-            return entries / max(self._blocks.entries, 1), text
-
-        rows = run_pipeline(context, build, "pass", describe)
+        rows, _ = run_pipeline(
+            build,
+            self._beam_arguments,
+            folder,
+            lambda entries: self._progress(entries / max(self._blocks.entries, 1), text),
+        )
         if rows != [{"blocks": len(self._blocks)}]:
             raise RuntimeError(
                 f"A pass must visit each of the {len(self._blocks)} blocks once; the runner lost "

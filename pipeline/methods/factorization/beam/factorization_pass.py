@@ -1,8 +1,8 @@
-"""One pass of a factorization over row blocks, as Beam transforms (see `beam_factorization`)."""
+"""One pass of a factorization over row blocks, as Beam transforms (see `factorization`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -60,7 +60,7 @@ class FactorizationPass(beam.PTransform):
             root
             | "Pieces" >> beam.Create(self._pieces, reshuffle=True)
             | "VisitBlocks" >> beam.ParDo(self._visit)
-            | "AddSums" >> beam.CombineGlobally(_AddSums()).without_defaults()
+            | "AddSums" >> beam.CombineGlobally(_total).without_defaults()
             | "WriteSums" >> beam.Map(_write_sums, self._sums)
         )
 
@@ -121,23 +121,14 @@ class _VisitBlocks(beam.DoFn):
         return sums
 
 
-class _AddSums(beam.CombineFn):
-    def create_accumulator(self) -> Sums:
-        return {}
-
-    def add_input(self, accumulator: Sums, element: Sums) -> Sums:
-        return added(accumulator, element)
-
-    def merge_accumulators(self, accumulators: Any) -> Sums:
-        totals: Sums = {}
-        for accumulator in accumulators:
-            added(totals, accumulator)
-        return totals
-
-    def extract_output(self, accumulator: Sums) -> Sums:
-        return accumulator
+def _total(parts: Iterable[Sums]) -> Sums:
+    totals: Sums = {}
+    for part in parts:
+        added(totals, part)
+    return totals
 
 
 def _write_sums(sums: Sums, path: str) -> dict[str, int]:
-    write_whole(path, lambda writer: np.savez(writer, **sums))
+    save: Any = np.savez
+    write_whole(path, lambda writer: save(writer, **sums))
     return {"blocks": int(sums["blocks"])}

@@ -65,7 +65,7 @@ def simulate_row_blocks(
         _simulate, folder, rows, columns, density, rank, noise, seed, rows_per_block, compress
     )
 
-    def build(pipeline: Any, immediately: bool) -> Any:
+    def build(pipeline: Any, immediately: bool, token: str) -> Any:
         return (
             pipeline
             | "Blocks" >> beam.Create(range(-(-rows // rows_per_block)), reshuffle=True)

@@ -7,14 +7,15 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.transforms.window import GlobalWindows
 
-from .....components.base.artifacts import Artifact, Examples
-from .....components.base.component import ExecutionContext
+from .....components.base.artifacts import Examples
 from .....components.base.errors import BadDataError
 from .....components.beam import sorted_runs
+from .....components.beam.pack_runs import PackRuns
+from .....components.beam.read_examples import ReadExamples
 from .....components.beam.run import run_pipeline
-from .....components.io import example_proto, filesystem, tfrecord
+from .....components.beam.sorted_runs import RUNS
+from .....components.io import filesystem
 from .row_blocks import (
     RowBlocks,
     SparseRow,
@@ -23,9 +24,6 @@ from .row_blocks import (
     write_block,
     write_manifest,
 )
-
-RUNS = ".runs"
-_PACKED_BYTES = 1 << 25
 
 
 class WriteRowBlocks(beam.PTransform):
@@ -40,8 +38,8 @@ class WriteRowBlocks(beam.PTransform):
         columns: int, number of columns of the matrix.
         rows_per_block: int.
         compress: bool, whether to deflate the files.
-        immediately: bool, whether the runner loses what is yielded at a bundle's end
-            (`loses_bundle_ends`).
+        immediately: bool, whether the runner loses what is yielded at a bundle's end,
+            as Beam's Dask runner does.
 
     Input:
         (row, columns, values): the row's number, not negative and each once; the columns of its
@@ -112,20 +110,12 @@ class WriteManifest(beam.PTransform):
         )
 
 
-class _PackRows(beam.DoFn):
+class _PackRows(PackRuns):
     """Gives `(block, run)`."""
 
     def __init__(self, folder: str, rows_per_block: int, immediately: bool):
-        super().__init__()
-        self._folder = folder
+        super().__init__(folder, immediately)
         self._rows_per_block = rows_per_block
-        self._immediately = immediately
-        self._pairs: dict[int, list[sorted_runs.Pair]] = {}
-        self._size = 0
-
-    def start_bundle(self) -> None:
-        self._pairs = {}
-        self._size = 0
 
     def process(self, element: SparseRow) -> Iterator[Any]:
         row, columns, values = element
@@ -135,21 +125,7 @@ class _PackRows(beam.DoFn):
                 f"Received: row {row} with {len(columns)} columns and {len(values)} values"
             )
         payload = np.asarray(columns, "<i8").tobytes() + np.asarray(values, "<f4").tobytes()
-        pairs = self._pairs.setdefault(row // self._rows_per_block, [])
-        pairs.append((int(row).to_bytes(8, "big"), payload))
-        self._size += len(payload)
-        if self._immediately or self._size >= _PACKED_BYTES:
-            yield from self._packed()
-
-    def finish_bundle(self) -> Iterator[Any]:
-        for run in self._packed():
-            yield GlobalWindows.windowed_value(run)
-
-    def _packed(self) -> Iterator[Any]:
-        for block, pairs in sorted(self._pairs.items()):
-            yield block, sorted_runs.spill(sorted_runs.pack(pairs), self._folder)
-        self._pairs = {}
-        self._size = 0
+        yield from self.add(row // self._rows_per_block, int(row).to_bytes(8, "big"), payload)
 
 
 def _write_runs(
@@ -213,12 +189,12 @@ def blocks_of_examples(
     if not files:
         raise ValueError(f"The split must have examples. Received: {examples.split_uri(split)!r}")
 
-    def build(pipeline: Any, immediately: bool) -> Any:
+    def build(pipeline: Any, immediately: bool, token: str) -> Any:
         write = WriteRowBlocks(folder, columns, rows_per_block, compress, immediately)
         return (
             pipeline
-            | "Files" >> beam.Create(files, reshuffle=True)
-            | "ReadRows" >> beam.FlatMap(_read_rows, columns, held_out_fold)
+            | "ReadExamples" >> ReadExamples(files, token)
+            | "ToRows" >> beam.Map(example_row, columns, held_out_fold)
             | "WriteRowBlocks" >> write
         )
 
@@ -253,35 +229,17 @@ def example_row(
     return int(features["user"][0]), [item for item, _ in kept], [rating for _, rating in kept]
 
 
-def _read_rows(path: str, columns: int, held_out_fold: int | None) -> Iterator[SparseRow]:
-    for record in tfrecord.read_records(path):
-        yield example_row(example_proto.decode(record), columns, held_out_fold)
-
-
 def run_into(
-    folder: str, build: Callable[[Any, bool], beam.PCollection], beam_arguments: Sequence[str]
+    folder: str, build: Callable[[Any, bool, str], beam.PCollection], beam_arguments: Sequence[str]
 ) -> RowBlocks:
     """Runs a pipeline that writes row blocks into a folder, and opens them.
 
     Args:
         folder: string.
-        build: `build(pipeline, immediately)` returns what `WriteManifest` gives; `immediately` is
-            as for `WriteRowBlocks`.
+        build: as in `run_pipeline`; returns what `WriteManifest` gives.
         beam_arguments: Beam's flags.
     """
     filesystem.make_dirs(folder)
-    context = ExecutionContext(
-        inputs={},
-        outputs={"blocks": Artifact(folder)},
-        parameters=None,
-        functions={},
-        beam_arguments=tuple(beam_arguments),
-    )
-    run_pipeline(
-        context,
-        lambda pipeline, immediately, token: build(pipeline, immediately),
-        "blocks",
-        lambda done: (None, ""),
-    )
+    run_pipeline(build, beam_arguments, folder)
     filesystem.remove_tree(filesystem.join(folder, RUNS))
     return RowBlocks(folder)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,7 +36,7 @@ from .....components.io import filesystem
 MANIFEST = "blocks.json"
 MOST_ENTRIES = 2**31 - 1
 
-SparseRow = tuple[int, Sequence[int], Sequence[float]]
+SparseRow = tuple[int, Any, Any]
 """A row's number, the columns of its stored entries, and their values."""
 
 
@@ -207,15 +208,10 @@ def write_row_blocks(
     """
     check_sizes(columns, rows_per_block)
     prepare_folder(folder)
-    described = []
-    waiting: list[SparseRow] = []
-    for row in rows:
-        waiting.append(row)
-        if len(waiting) == rows_per_block:
-            described.append(write_block(folder, len(described), waiting, columns, compress))
-            waiting = []
-    if waiting:
-        described.append(write_block(folder, len(described), waiting, columns, compress))
+    described: list[dict[str, Any]] = []
+    rest = iter(rows)
+    while block := list(itertools.islice(rest, rows_per_block)):
+        described.append(write_block(folder, len(described), block, columns, compress))
     write_manifest(folder, columns, described)
     return RowBlocks(folder)
 
@@ -318,9 +314,9 @@ def write_arrays(
         "shape": np.array([len(rows), columns], dtype=np.int64),
         "format": np.array(b"csr"),
     }
-    save = np.savez_compressed if compress else np.savez
+    save: Any = np.savez_compressed if compress else np.savez
     write_whole(filesystem.join(folder, name), lambda writer: save(writer, **arrays))
-    exact = arrays["data"].astype(np.float64)
+    exact = data.astype(np.float32).astype(np.float64)
     return {
         "file": name,
         "rows": len(rows),

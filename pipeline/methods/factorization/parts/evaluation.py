@@ -8,26 +8,29 @@ from typing import Any
 import keras
 import numpy as np
 
-from .....components.base.transformed_data import TransformedData
 from .....components.data.images.image_files import data_uri, encode_png
 from .....components.data.images.pixels import to_floats
-from .....components.data.labelled_images import parsing
+from .....components.data.labelled_images.labelled_images import LabelledImages
+from .....components.evaluator.metric import Plotted
+from .networks import KINDS
+from .plotted import plotted, to_pixels
 
 BATCH = 500
 WITH_IMAGE = 200
 """Rows whose image is kept: enough to look at, few enough for a small file."""
 
 
-def rows(
-    models: Mapping[str, keras.Model], data: TransformedData, split: str
-) -> Iterator[dict[str, Any]]:
+def evaluate(
+    models: Mapping[str, keras.Model], data: LabelledImages, split: str, parameters: Any = None
+) -> Iterator[dict[str, Any] | Plotted]:
     """Yields a row for each image, in the order of the files.
 
     Args:
         models: models from images `(B, H, W, C)` to `codes` `(B, rank)` and `reconstruction`, by
-            the suffix of their metrics; the first one's `details` are given.
-        data: transformed examples.
+            kind: `nmf`, `pca`, `vq`.
+        data: images.
         split: string.
+        parameters: of the Evaluator.
 
     Yields:
         A dict: `id`; for each suffix `error<suffix>`, the root of the mean squared difference of
@@ -36,16 +39,17 @@ def rows(
         length of its component; 0 for an image that is coded as nothing. For the first 200
         `details`: `id`, `image` and `reconstruction`, `data:` addresses of PNGs.
     """
+    by_suffix = {"" if kind == "nmf" else f"_{kind}": models[kind] for kind in KINDS}
     lengths = {
         suffix: np.linalg.norm(keras.ops.convert_to_numpy(model.coder.components), axis=1)
-        for suffix, model in models.items()
+        for suffix, model in by_suffix.items()
     }
     given = 0
-    for images, _, ids in parsing.parsed(data, split, BATCH):
+    for images, _, ids in data.parsed(split, BATCH):
         inputs = to_floats(images)
         found: dict[str, np.ndarray] = {}
         restored = {}
-        for suffix, model in models.items():
+        for suffix, model in by_suffix.items():
             outputs = model(inputs, training=False)
             restored[suffix] = outputs["reconstruction"].numpy()
             difference = restored[suffix] - inputs.numpy()
@@ -67,8 +71,4 @@ def rows(
                 }
                 given += 1
             yield row
-
-
-def to_pixels(image: np.ndarray) -> np.ndarray:
-    """Returns floats in [0, 1] as uint8; what lies outside is cut off."""
-    return np.rint(np.clip(np.nan_to_num(image), 0, 1) * 255).astype(np.uint8)
+    yield Plotted(plotted(models, data, split))

@@ -5,17 +5,27 @@ Dimensions: B batch, H height, W width, C channels.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from .....components.base.transformed_data import TransformedData
 from .....components.data.images.pixels import to_floats
+from .....components.data.labelled_images.labelled_images import LabelledImages
 from .....components.exporter.serving_model import ServingModel
 from ...image_classification.image_signatures import ImageSignatures, requests
 
 
-def serving_model(model: keras.Model, data: TransformedData) -> ServingModel:
+def serve(
+    models: Mapping[str, keras.Model], data: LabelledImages, parameters: Any = None
+) -> ServingModel:
+    """Returns signatures for encoded images, serialized examples and pixels."""
+    return serving_model(models["nmf"], data)
+
+
+def serving_model(model: keras.Model, data: LabelledImages) -> ServingModel:
     """Returns the signatures with requests and the trained model's answers to them.
 
     Those of `ImageSignatures`. All give `codes` `(B, rank)`, float32; `reconstruction`

@@ -6,21 +6,24 @@ Dimensions: B users of a batch, I items, T test ratings of a fold, K length of a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from .....components.base.errors import BadDataError
-from .....components.base.transformed_data import TransformedData
-from .....components.data.ratings.parsing import Ratings, read_ratings
+from .....components.data.ratings.ratings import RatingExamples, Ratings
 from .....models.factorization.ratings.rating_baselines import (
     global_mean,
     item_popularity,
     rating_biases,
 )
-from .metrics import RANKED, fold_name
+from .metrics import RANKED
+from .networks import fold_name
+
+if TYPE_CHECKING:
+    from .....components.data.ratings.options import EvaluatorOptions
 
 ERROR_STEP = 0.5
 """Width of the bins in which a row counts its errors."""
@@ -29,11 +32,11 @@ _MOST_SCORES = 1 << 23
 _MISPREDICTED = 0.5
 
 
-def rows(
+def evaluate(
     models: Mapping[str, keras.Model],
-    data: TransformedData,
-    split: str = "train",
-    threshold: float = 4.0,
+    data: RatingExamples,
+    split: str,
+    parameters: EvaluatorOptions,
 ) -> Iterator[dict[str, Any]]:
     """Yields a row for each fold and each user with test ratings in it.
 
@@ -43,7 +46,7 @@ def rows(
             `ranking`, from such ratings to what items are ordered by.
         data: transformed examples.
         split: string.
-        threshold: float. An item is relevant if its test rating is at least this.
+        parameters: with `threshold`; an item is relevant if its test rating is at least this.
 
     Yields:
         A dict: `fold` (from `"1"`) and `user` (the id), strings; all of `metrics.METRICS`: those of
@@ -60,7 +63,7 @@ def rows(
         ValueError: there is no test rating, or a fold has no model.
         BadDataError: all ratings are test ratings of one fold.
     """
-    ratings = read_ratings(data, split)
+    ratings = data.read(split)
     if ratings.fold_count < 1:
         raise ValueError(
             "There must be test ratings: folds from 0. Received: ratings that are all in training"
@@ -72,7 +75,7 @@ def rows(
                 f"Each of the {ratings.fold_count} folds must have a model. "
                 f"Received: {', '.join(models) or 'none'}, without {name}"
             )
-        yield from _Fold(ratings, fold, threshold).rows(scorer(models[name]))
+        yield from _Fold(ratings, fold, parameters.threshold).rows(scorer(models[name]))
 
 
 def scorer(model: keras.Model) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:

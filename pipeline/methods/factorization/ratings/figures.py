@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ....charts.bars import bar_chart
+from ....report.training_summary import Table, TrainingSummary
 from .metrics import RANKED
 
-_ACCENT = "#d9730d"
-_FONT = "ui-monospace, monospace"
-_HEIGHT = 180
-_LEFT, _TOP, _BOTTOM = 52, 14, 40
 _BOUNDS = (0, 1, 5, 10, 20, 50, 100, 200, 500, 1000, math.inf)
-_MOST_BARS = 41
 
 Row = Mapping[str, Any]
+
+
+def training_summary(
+    parameters: Any, logs: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> TrainingSummary:
+    """Says how the objective fell in each model."""
+    rows = []
+    for name, epochs in logs.items():
+        losses = [epoch["loss"] for epoch in epochs]
+        rising = sum(after > before * (1 + 1e-6) for before, after in itertools.pairwise(losses))
+        rows.append([name, losses[0], losses[-1], len(losses), rising])
+    columns = ["model", "first objective", "last objective", "records", "times it rose"]
+    return TrainingSummary([Table("Objective a rating, by model", columns, rows)])
 
 
 def evaluation_figures(rows: Sequence[Row]) -> dict[str, str]:
@@ -29,38 +38,30 @@ def evaluation_figures(rows: Sequence[Row]) -> dict[str, str]:
     Returns:
         A dict from title to SVG text.
     """
-    drawn: dict[str, str] = {}
+    figures: dict[str, str] = {}
     errors = error_counts(rows)
     if errors:
         total = sum(errors.values())
-        drawn["Predicted minus true rating: share of the test ratings by difference"] = draw_bars(
+        title = "Predicted minus true rating: share of the test ratings by difference"
+        figures[title] = bar_chart(
             [f"{error:+g}" if error else "0" for error in errors],
             {"share": [count / total for count in errors.values()]},
-            "Differences of predicted and true ratings",
+            title,
             lambda share: f"{100 * share:.0f} %",
         )
     groups = by_activity(rows)
-    for metric, kinds, title in (
-        (
-            "rmse",
-            {"model": "", "biases only": "_bias", "global mean": "_global_mean"},
-            "RMSE by the user's number of training ratings: the model (coloured), biases only, "
-            "global mean",
-        ),
-        (
-            f"ndcg_at_{RANKED}",
-            {"model": "", "popularity": "_popularity"},
-            f"NDCG@{RANKED} by the user's number of training ratings: the model (coloured), "
-            "popularity",
-        ),
-    ):
+    rmse = {"model": "", "biases only": "_bias", "global mean": "_global_mean"}
+    ndcg = {"model": "", "popularity": "_popularity"}
+    for metric, kinds in (("rmse", rmse), (f"ndcg_at_{RANKED}", ndcg)):
         series = {
-            kind: [mean(group, f"{metric}{name}") for group in groups.values()]
-            for kind, name in kinds.items()
+            kind: [mean(group, f"{metric}{suffix}") for group in groups.values()]
+            for kind, suffix in kinds.items()
         }
         if any(value is not None for values in series.values() for value in values):
-            drawn[title] = draw_bars(list(groups), series, title, lambda value: f"{value:.2f}")
-    return drawn
+            name = metric.upper().replace("_AT_", "@")
+            title = f"{name} by the user's number of training ratings"
+            figures[title] = bar_chart(list(groups), series, title, lambda value: f"{value:.2f}")
+    return figures
 
 
 def error_counts(rows: Sequence[Row]) -> dict[float, int]:
@@ -94,60 +95,3 @@ def mean(rows: Sequence[Row], metric: str) -> float | None:
     if metric.startswith("rmse"):
         return math.sqrt(sum(value**2 * count for value, count in pairs) / total)
     return sum(value * count for value, count in pairs) / total
-
-
-def draw_bars(
-    labels: Sequence[str],
-    series: Mapping[str, Sequence[float | None]],
-    title: str,
-    written: Callable[[float], str],
-) -> str:
-    """Draws groups of bars as SVG, the first series in colour.
-
-    Args:
-        labels: a text a group.
-        series: by name a value a group, not negative; `None` for no bar.
-        title: what is drawn.
-        written: turns a value into text.
-    """
-    if len(labels) > _MOST_BARS:
-        step = -(-len(labels) // _MOST_BARS)
-        labels = [label if index % step == 0 else "" for index, label in enumerate(labels)]
-    group = max(12, min(64, 640 // max(1, len(labels))))
-    bar = (group - 4) / max(1, len(series))
-    width = _LEFT + group * len(labels) + 8
-    values = [value for found in series.values() for value in found if value is not None]
-    highest = max(values, default=0.0) or 1.0
-    base = _TOP + _HEIGHT
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {base + _BOTTOM:g}" '
-        f'width="{width:g}" height="{base + _BOTTOM:g}" role="img" font-size="11" '
-        f'font-family="{_FONT}" fill="currentColor"><title>{escape(title)}</title>'
-    ]
-    for part in (0.0, 0.5, 1.0):
-        y = base - part * _HEIGHT
-        parts.append(
-            f'<line x1="{_LEFT}" x2="{width:g}" y1="{y:g}" y2="{y:g}" stroke="currentColor" '
-            f'opacity="0.2"/><text x="{_LEFT - 6}" y="{y + 4:g}" text-anchor="end" '
-            f'opacity="0.75">{escape(written(part * highest))}</text>'
-        )
-    for number, (name, found) in enumerate(series.items()):
-        color, opacity = (_ACCENT, 1.0) if number == 0 else ("currentColor", 0.5 / number)
-        for index, value in enumerate(found):
-            if value is None:
-                continue
-            height = value / highest * _HEIGHT
-            x = _LEFT + index * group + 2 + number * bar
-            said = escape(f"{labels[index]} {name}: {written(value)}".strip())
-            parts.append(
-                f'<rect x="{x:.1f}" y="{base - height:.1f}" width="{bar - 1:.1f}" '
-                f'height="{height:.1f}" fill="{color}" opacity="{opacity:.2f}">'
-                f"<title>{said}</title></rect>"
-            )
-    for index, label in enumerate(labels):
-        x = _LEFT + (index + 0.5) * group
-        parts.append(
-            f'<text x="{x:g}" y="{base + 16}" text-anchor="middle" font-size="'
-            f'{11 if group > 30 else 8}" opacity="0.75">{escape(label)}</text>'
-        )
-    return "".join([*parts, "</svg>"])

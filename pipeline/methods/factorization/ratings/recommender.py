@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .....components.data.ratings.parsing import Ratings
-from .....components.io.vocabulary_file import VocabularyFile
+from .....components.data.ratings.ratings import Ratings
+from .....components.io.vocabulary_file import line_numbers, numbered_lines
 
 
 class Recommender(tf.Module):
@@ -46,16 +46,9 @@ class Recommender(tf.Module):
         self.user_count, self.item_count = len(ratings.user_ids), len(ratings.item_ids)
         self.recommendations = min(recommendations, self.item_count)
         self.rating_range = ratings.rating_range
-        index = tf.lookup.TextFileIndex
-        by_id = (tf.string, index.WHOLE_LINE, tf.int64, index.LINE_NUMBER)
-        by_index = (tf.int64, index.LINE_NUMBER, tf.string, index.WHOLE_LINE)
-        self.user_indices = tf.lookup.StaticHashTable(
-            VocabularyFile(users, *by_id), self.user_count
-        )
-        self.item_indices = tf.lookup.StaticHashTable(
-            VocabularyFile(items, *by_id), self.item_count
-        )
-        self.item_ids = tf.lookup.StaticHashTable(VocabularyFile(items, *by_index), "")
+        self.user_indices = line_numbers(users, self.user_count)
+        self.item_indices = line_numbers(items, self.item_count)
+        self.item_ids = numbered_lines(items)
         order = np.argsort(ratings.users, kind="stable")
         splits = np.searchsorted(ratings.users[order], np.arange(self.user_count + 1))
         # One more row, which is empty: that of unknown users.

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from .....components.base.transformed_data import TransformedData
-from .....components.data.ratings.parsing import Ratings, read_ratings
-from .....components.exporter.serving_model import ServingModel, Signature
+from .....components.data.ratings.ratings import RatingExamples, Ratings
+from .....components.exporter.requests import raw_examples
+from .....components.exporter.serving_model import Input, ServingModel, Signature
+from .networks import SERVED
 from .recommender import Recommender
+
+if TYPE_CHECKING:
+    from .....components.data.ratings.options import ExporterOptions
 
 REQUESTS = 32
 """Warm-up requests a signature, taken evenly from the users."""
@@ -22,8 +26,15 @@ _LONGEST = 50
 _CLEAR = 1e-4
 
 
+def serve(
+    models: Mapping[str, keras.Model], data: RatingExamples, parameters: ExporterOptions
+) -> ServingModel:
+    """Returns signatures for known users, histories of others, examples, and single ratings."""
+    return serving_model(models[SERVED], data, parameters.recommendations)
+
+
 def serving_model(
-    model: keras.Model, data: TransformedData, recommendations: int = 10
+    model: keras.Model, data: RatingExamples, recommendations: int = 10
 ) -> ServingModel:
     """Returns the signatures with requests and the trained model's answers to them.
 
@@ -39,28 +50,31 @@ def serving_model(
         data: transformed and raw examples; the requests come from the split `train`.
         recommendations: integer. Number of items in an answer.
     """
-    ratings = read_ratings(data)
+    ratings = data.read()
     recommender = Recommender(
         model, ratings, data.asset_path("users"), data.asset_path("items"), recommendations
     )
     requests = _Requests(model, ratings, recommender.recommendations)
     text = tf.TensorSpec([None], tf.string)
+    user = Input(text, "a user's id; items come by predicted rating and popularity")
+    history = {
+        "items": Input(
+            tf.TensorSpec([None, None], tf.string),
+            "instead of --user: JSON list of the items that someone rated",
+        ),
+        "ratings": Input(tf.TensorSpec([None, None], tf.float32), "JSON list of these ratings"),
+    }
     return ServingModel(
         signatures={
-            "serving_default": Signature(recommender.recommend, {"user": text}, *requests.users()),
+            "serving_default": Signature(recommender.recommend, {"user": user}, *requests.users()),
             "serving_examples": Signature(
-                recommender.recommend_examples, {"examples": text}, *requests.examples(data)
+                recommender.recommend_examples, {"examples": Input(text)}, *requests.examples(data)
             ),
             "serving_history": Signature(
-                recommender.recommend_history,
-                {
-                    "items": tf.TensorSpec([None, None], tf.string),
-                    "ratings": tf.TensorSpec([None, None], tf.float32),
-                },
-                *requests.histories(),
+                recommender.recommend_history, history, *requests.histories()
             ),
             "serving_ratings": Signature(
-                recommender.rate, {"user": text, "item": text}, *requests.pairs()
+                recommender.rate, {"user": Input(text), "item": Input(text)}, *requests.pairs()
             ),
         },
         track=[recommender, model],
@@ -102,7 +116,7 @@ class _Requests:
         """Returns users, the last of them unknown."""
         names = [*self._names(), self.unknown]
         scores = np.concatenate([self._of_users(), self._of_histories([[]])])
-        seen = [*(self.ratings.items[rated] for rated in self.rated), []]
+        seen: list[Any] = [*(self.ratings.items[rated] for rated in self.rated), []]
         known = np.arange(len(names)) < len(self.users_asked)
         return self._chosen({"user": np.array(names, object)}, scores, seen, known)
 
@@ -110,7 +124,7 @@ class _Requests:
         """Returns users' first ratings, the last history empty and the one before unknown items."""
         histories = [rated[:_LONGEST] for rated in self.rated]
         scores = self._of_histories([*histories, [], []])
-        seen = [*(self.ratings.items[rated] for rated in histories), [], []]
+        seen: list[Any] = [*(self.ratings.items[rated] for rated in histories), [], []]
         known = np.arange(len(seen)) < len(histories)
         length = max(map(len, histories))
         items = np.full((len(seen), length), "", object)
@@ -121,12 +135,12 @@ class _Requests:
         items[-2, 0], ratings[-2, 0] = self.unknown, self.ratings.rating_range[1]
         return self._chosen({"items": items, "ratings": ratings}, scores, seen, known)
 
-    def examples(self, data: TransformedData) -> tuple[dict[str, Any], dict[str, Any]]:
+    def examples(self, data: RatingExamples) -> tuple[dict[str, Any], dict[str, Any]]:
         """Returns raw examples of users, and some of unknown ones with the same ratings."""
-        raw = _raw_examples(data, self._names())
+        raw = raw_examples(data, "train", [name.encode() for name in self._names()], "user")
         strangers = min(8, len(raw))
         scores = np.concatenate([self._of_histories(self.rated[:strangers]), self._of_users()])
-        renamed = [_renamed(one, self.unknown) for one in raw[:strangers]]
+        renamed = [_renamed(example, self.unknown) for example in raw[:strangers]]
         seen = [self.ratings.items[rated] for rated in [*self.rated[:strangers], *self.rated]]
         requests = {"examples": np.array([*renamed, *raw], object)}
         return self._chosen(requests, scores, seen, np.ones(len(seen), bool))
@@ -156,7 +170,7 @@ class _Requests:
         scores = self.model.score_users(tf.constant(self.users_asked, tf.int32))
         return keras.ops.convert_to_numpy(scores)
 
-    def _of_histories(self, histories: Sequence[Sequence[int]]) -> np.ndarray:
+    def _of_histories(self, histories: Sequence[Any]) -> np.ndarray:
         """Returns predictions by histories, each the positions of some ratings."""
         length = max([1, *map(len, histories)])
         items = np.full((len(histories), length), len(self.ratings.item_ids), np.int32)
@@ -171,7 +185,7 @@ class _Requests:
         self,
         requests: dict[str, np.ndarray],
         scores: np.ndarray,
-        seen: Sequence[Sequence[int]],
+        seen: Sequence[Any],
         known: np.ndarray,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Returns the requests whose answer is clear, up to `REQUESTS`, and their references."""
@@ -198,19 +212,6 @@ class _Requests:
         if clear.any():
             references["items"] = np.where(left, self.item_ids[best], "")
         return {name: values[rows] for name, values in requests.items()}, references
-
-
-def _raw_examples(data: TransformedData, users: Sequence[str]) -> list[bytes]:
-    """Returns the serialized raw examples of some users, in the users' order."""
-    wanted = {user.encode(): index for index, user in enumerate(users)}
-    found: dict[int, bytes] = {}
-    feature = {"user": tf.io.FixedLenFeature([], tf.string)}
-    for batch in data.serialized("train", raw=True).batch(1024):
-        names = tf.io.parse_example(batch, feature)["user"].numpy()
-        for name, serialized in zip(names, batch.numpy(), strict=True):
-            if name in wanted:
-                found[wanted[name]] = serialized
-    return [found[index] for index in range(len(users))]
 
 
 def _renamed(serialized: bytes, user: str) -> bytes:

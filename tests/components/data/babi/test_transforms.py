@@ -10,6 +10,7 @@ from methodical.components.data.babi.examples import sample, to_record
 from methodical.components.data.babi.options import FilesOptions, TransformOptions
 from methodical.components.data.babi.simulator.parameters import CrossOptions, SimulatorParameters
 from methodical.components.data.babi.story import QuestionRecord
+from methodical.components.data.reading.count_features import CountFeatures
 from methodical.components.io.records import BadRecord, BadRecordError, Record
 
 RECORD = QuestionRecord(
@@ -28,7 +29,7 @@ def vocabulary(options):
 
 
 def _counted(examples):
-    combine = transforms._CountSentences()
+    combine = CountFeatures(2, transforms._count)
     halves = []
     for example in examples:
         halves.append(combine.add_input(combine.create_accumulator(), example))

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from methodical.components.base.artifacts import Schema
-from methodical.components.base.transformed_data import TransformedData
 from methodical.components.data.images import folders
-from methodical.components.data.labelled_images import idx, parsing, transforms
+from methodical.components.data.labelled_images import idx, transforms
+from methodical.components.data.labelled_images.labelled_images import LabelledImages
 from methodical.components.data.labelled_images.options import (
     FolderOptions,
     IdxOptions,
@@ -47,9 +47,7 @@ def transformed(execute):
             options=[TransformOptions],
             max_bad_fraction=0.0,
         ).outputs
-        return TransformedData(
-            outputs["transformed_examples"], outputs["transform_graph"], examples
-        )
+        return LabelledImages(outputs["transformed_examples"], outputs["transform_graph"], examples)
 
     return run
 
@@ -83,11 +81,11 @@ def test_mnist_arrives_unchanged_at_the_model(real_data, transformed):
     folder = real_data / "mnist"
     data = transformed(transforms.ReadIdx, IdxOptions, folder, limit=300)
     assert data.splits == {"train": 300, "test": 300}
-    assert parsing.image_shape(data) == (28, 28, 1)
-    assert parsing.classes(data) == [str(digit) for digit in range(10)]
+    assert data.image_shape == (28, 28, 1)
+    assert data.classes == [str(digit) for digit in range(10)]
     pixels = parsed_by_numpy(folder / "train-images-idx3-ubyte.gz", 16)[: 300 * 784]
     labels = parsed_by_numpy(folder / "train-labels-idx1-ubyte.gz", 8)[:300]
-    for found, given, ids in parsing.parsed(data, "train", 300):
+    for found, given, ids in data.parsed("train", 300):
         numbers = np.array([int(one.removeprefix(b"train/")) for one in ids])
         assert sorted(numbers) == list(range(300))
         np.testing.assert_array_equal(found.reshape(300, 784), pixels.reshape(300, 784)[numbers])
@@ -105,19 +103,19 @@ def test_cifar_arrives_as_pillow_decodes_it(real_data, transformed):
 
     data = transformed(transforms.ReadImages, FolderOptions, path, limit=200)
     assert data.splits == {"train": 200, "test": 200}
-    assert parsing.image_shape(data) == (32, 32, 3)
-    classes = parsing.classes(data)
+    assert data.image_shape == (32, 32, 3)
+    classes = data.classes
     assert classes[0] == "airplane"
     assert classes[9] == "truck"
     with zipfile.ZipFile(path) as archive:
-        for found, labels, ids in parsing.parsed(data, "test", 50):
+        for found, labels, ids in data.parsed("test", 50):
             for pixels, label, name in zip(found, labels, ids, strict=True):
                 name = name.decode()
                 assert name.startswith(f"test/{classes[label]}/")
                 expected = np.array(Image.open(io.BytesIO(archive.read(name))))
                 np.testing.assert_array_equal(pixels, expected)
-    _, labels = parsing.arrays(data, "train")
+    _, labels = data.arrays("train")
     assert np.bincount(labels).tolist() == [20] * 10
-    batch, _ = next(iter(parsing.batches(data, "train", 16, seed=0)))
+    batch, _ = next(iter(data.batches("train", 16, seed=0)))
     assert batch.dtype == tf.float32
     assert 0 <= tf.reduce_min(batch) < 0.2 < 0.8 < tf.reduce_max(batch) <= 1

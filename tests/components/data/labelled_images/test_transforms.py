@@ -12,6 +12,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 from methodical.components.base.errors import BadDataError
 from methodical.components.data.images import image_files, pixels
+from methodical.components.data.images.image_shapes import count_names_and_shapes
 from methodical.components.data.labelled_images import decoder, examples, transforms
 from methodical.components.data.labelled_images.options import TransformOptions
 from methodical.components.io.records import BadRecordError
@@ -232,7 +233,7 @@ def test_training_images_must_have_a_shape():
 
 
 def test_parts_of_the_count_join_in_any_way():
-    count = pickle.loads(pickle.dumps(transforms._Count(TransformOptions())))
+    count = pickle.loads(pickle.dumps(count_names_and_shapes("label", TransformOptions())))
     parts = []
     for image, label in ((encoded(RGB), b"a"), (encoded(GREY), b"b"), (encoded(RGB), b"b")):
         parts.append(count.add_input(count.create_accumulator(), features(image, label)))

@@ -9,9 +9,9 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 from methodical.components.base.artifacts import Examples, Schema, TransformGraph
 from methodical.components.base.errors import BadDataError
-from methodical.components.base.transformed_data import TransformedData
-from methodical.components.data.ratings import examples, parsing, transforms
+from methodical.components.data.ratings import examples, transforms
 from methodical.components.data.ratings.options import SimulatorOptions, TransformOptions
+from methodical.components.data.ratings.ratings import RatingExamples
 from methodical.components.example_gen.component import ExampleGen
 from methodical.components.io import example_proto, tfrecord
 from methodical.components.transform.component import Transform
@@ -91,7 +91,7 @@ def test_rare_ids_are_out_of_vocabulary(transform):
         {"folds": [1], "id": [b"u9"], "items": [1], "ratings": [4], "user": [2]},
         {"folds": [-1, 0], "id": ["ü".encode()], "items": [0, 1], "ratings": [5, 1.5], "user": [1]},
     ]
-    found = parsing.read_ratings(TransformedData(context.outputs["transformed_examples"], graph))
+    found = RatingExamples(context.outputs["transformed_examples"], graph).read()
     assert found.users.tolist() == [0, 0, 1, 1]
     assert found.items.tolist() == [0, 1, 0, 1]
     assert found.ratings.tolist() == [2.0, 3.0, 5.0, 1.5]
@@ -119,9 +119,9 @@ def test_counts_are_of_all_parts():
 
 def test_training_data_leaves_a_fold_out(transform):
     context = transform(SOME)
-    found = parsing.read_ratings(
-        TransformedData(context.outputs["transformed_examples"], context.outputs["transform_graph"])
-    )
+    found = RatingExamples(
+        context.outputs["transformed_examples"], context.outputs["transform_graph"]
+    ).read()
     assert len(found) == 7
     (batch,) = found.training(1).dataset().as_numpy_iterator()
     inputs, ratings = batch
@@ -149,7 +149,7 @@ def test_ratings_of_unknown_users_alone_are_refused(tmp_path, write_examples):
             writer.write("a\n")
     given = write_examples({"train": [{**raw("b", ["a"]), "user": [1], "items": [0]}]})
     with pytest.raises(BadDataError, match="both in the vocabulary"):
-        parsing.read_ratings(TransformedData(given, graph))
+        RatingExamples(given, graph).read()
 
 
 def test_simulated_ratings_pass_every_data_stage(execute):
@@ -181,8 +181,8 @@ def test_simulated_ratings_pass_every_data_stage(execute):
     )
     made = context.outputs["transformed_examples"]
     assert isinstance(made, Examples)
-    data = TransformedData(made, context.outputs["transform_graph"], given)
-    found = parsing.read_ratings(data)
+    data = RatingExamples(made, context.outputs["transform_graph"], given)
+    found = data.read()
     assert len(found) == 3000
     assert sorted(found.user_ids, key=lambda name: int(name[1:])) == found.user_ids
     expected = collections.Counter()

@@ -13,8 +13,9 @@ import sklearn.cluster
 import sklearn.metrics
 import tensorflow as tf
 from methodical.components.base.artifacts import Examples, TransformGraph
-from methodical.components.base.transformed_data import TransformedData
 from methodical.components.beam import shards
+from methodical.components.data.faces.faces import Faces
+from methodical.components.evaluator.metric import Plotted, SetMeasure
 from methodical.components.evaluator.sliced_means import SlicedMeans
 from methodical.components.io import example_proto
 from methodical.models.facenet.measures.verification import val_at_far, verify
@@ -23,7 +24,10 @@ from methodical.pipeline.methods.facenet import (
     evaluation,
     measured_verification,
     metrics,
+    networks,
+    serving,
 )
+from methodical.pipeline.methods.facenet.options import EvaluatorOptions, ExporterOptions
 from methodical.pipeline.methods.facenet.pairs import paired_images, sampling
 from PIL import Image
 
@@ -85,7 +89,7 @@ def data(tmp_path_factory):
             )
         encoded = map(example_proto.encode, rows)
         shards.write_shard(made.uri, split, 0, 1, encoded)
-    return TransformedData(made, graph)
+    return Faces(made, graph)
 
 
 def embedder(size=6, seed=0):
@@ -104,10 +108,17 @@ def embedder(size=6, seed=0):
     return model
 
 
-def embedded_by_hand(pixels, size=6, seed=0):
+def baseline():
+    """The baselines in one model: a projection of unit length, and before that as it is."""
+    model = embedder(size=3, seed=1)
+    model.layers[2].name = networks.COMPONENTS
+    return model
+
+
+def embedded_by_hand(pixels, size=6, seed=0, unit=True):
     weights = np.random.default_rng(seed).normal(size=(SIDE * SIDE, size))
     vectors = (pixels.reshape(-1, SIDE * SIDE) / 255 - 0.5) @ weights
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) if unit else vectors
 
 
 def by_hand(pixels, pairs, **options):
@@ -137,19 +148,43 @@ def fold_thresholds(distances, same, folds):
 
 @pytest.fixture(scope="module")
 def found(data):
-    models = {"": embedder(), "_other": embedder(seed=1, size=3)}
-    return list(evaluation.rows(models, data, "test"))
+    models = {"facenet": embedder(), "lmnn": baseline()}
+    return list(evaluation.evaluate(models, data, "test", EvaluatorOptions()))
 
 
-def of_pairs(rows):
-    return [row for row in rows if "distance" in row]
+def evaluated(data, split="test", models=None, **options):
+    """What is yielded of a model alone."""
+    models = models or {"facenet": embedder()}
+    return list(evaluation.evaluate(models, data, split, EvaluatorOptions(**options)))
+
+
+def rows_of(found):
+    return [item for item in found if isinstance(item, dict)]
+
+
+def measure_of(found, *names, **of):
+    """The only measure with some metrics of a slice."""
+    (measure,) = (
+        item
+        for item in found
+        if isinstance(item, SetMeasure) and item.values.keys() == set(names) and item.slice == of
+    )
+    return measure
+
+
+DEGRADED = ("accuracy_degraded", "val_degraded")
+COMPARED = ("accuracy_compared", "val_compared")
 
 
 def test_each_listed_pair_has_a_row_with_the_threshold_of_the_other_folds(found):
     pairs = listed_pairs(3)
-    rows = {(row["id"], row["fold"]): row for row in of_pairs(found)}
+    rows = {(row["id"], row["fold"]): row for row in rows_of(found)}
     assert len(rows) == len(pairs)
-    for suffix, options in (("", {}), ("_other", {"size": 3, "seed": 1})):
+    for suffix, options in (
+        ("", {}),
+        ("_lmnn", {"size": 3, "seed": 1}),
+        ("_eigenfaces", {"size": 3, "seed": 1, "unit": False}),
+    ):
         distances, same, folds = by_hand(faces(1), pairs, **options)
         thresholds = fold_thresholds(distances, same, folds)
         assert 0.6 < ((distances <= np.median(distances)) == same).mean() < 1
@@ -165,12 +200,11 @@ def test_each_listed_pair_has_a_row_with_the_threshold_of_the_other_folds(found)
 
 def test_val_far_and_eer_are_means_of_the_rows_they_apply_to(data):
     for far in (1e-3, 0.2):
-        amounts = evaluation.Amounts(far=far, degraded_pairs=0, images=0)
-        rows = list(evaluation.rows({"": embedder()}, data, "test", amounts))
+        rows = rows_of(evaluated(data, far=far, degraded_pairs=0, recognized=0))
         distances = np.array([row["distance"] for row in rows])
         same = np.array([row["same"] for row in rows])
-        assert [row["val"] is None for row in rows] == [not each for each in same]
-        assert [row["far"] is None for row in rows] == same.tolist()
+        assert ["val" not in row for row in rows] == [not each for each in same]
+        assert ["far" not in row for row in rows] == same.tolist()
         val = np.mean([row["val"] for row in rows if row["same"]])
         attained = np.mean([row["far"] for row in rows if not row["same"]])
         limit = np.sort(distances[~same])[int(far * (~same).sum())]
@@ -185,8 +219,7 @@ def test_val_far_and_eer_are_means_of_the_rows_they_apply_to(data):
 
 def test_the_worst_pairs_come_first_and_have_their_images(data, monkeypatch):
     monkeypatch.setattr(evaluation, "WITH_IMAGES", 2)
-    amounts = evaluation.Amounts(degraded_pairs=0, images=0)
-    rows = list(evaluation.rows({"": embedder()}, data, "test", amounts))
+    rows = rows_of(evaluated(data, degraded_pairs=0, recognized=0))
     right = [row["accuracy"] for row in rows]
     assert right == sorted(right)
     wrong = [row for row in rows if not row["accuracy"]]
@@ -209,38 +242,51 @@ def test_the_worst_pairs_come_first_and_have_their_images(data, monkeypatch):
 
 
 def test_rows_are_added_up_as_the_evaluator_does_it(found):
-    told = metrics.metrics({"_other": "with other weights"})
-    assert list(told)[:2] == ["accuracy", "accuracy_other"]
-    means = SlicedMeans(told, metrics.SLICES)
-    for row in found:
+    *_, plotted = found
+    assert isinstance(plotted, Plotted)
+    json.dumps(plotted.values, allow_nan=False)
+    means = SlicedMeans(metrics.METRICS, metrics.SLICES)
+    assert [metric.name for metric in means.metrics][:2] == ["accuracy", "accuracy_lmnn"]
+    pairs = rows_of(found)
+    for row in pairs:
         means.add(row)
-    json.dumps(found, allow_nan=False)
+    for item in found:
+        if isinstance(item, SetMeasure):
+            means.add_measure(item)
+    json.dumps([pairs, means.measures()], allow_nan=False)
     overall = means.overall()
-    assert None not in overall.values()
-    pairs = of_pairs(found)
+    # Measured by slice only, and there is one network.
+    assert {name for name, value in overall.items() if value is None} == {*DEGRADED, *COMPARED}
+    assert not any(means.not_finite.values())
     assert overall["accuracy"] == pytest.approx(np.mean([row["accuracy"] for row in pairs]))
     by_slice = {
         name: [each["slice"][name] for each in means.slices() if name in each["slice"]]
         for name in metrics.SLICES
     }
     assert by_slice["fold"] == ["1", "2", "3"]
+    # One network is compared with none.
+    assert by_slice["network"] == []
     assert by_slice["jpeg quality"] == ["10", "20", "30", "50", "70", "90"]
     # 40, 80, 120, 160 and 256 of 256 pixels are 2.5, 5, 7.5, 10 and 16 of 16.
     assert by_slice["pixels"] == ["4", "25", "64", "100", "256"]
+    for kind in ("jpeg quality", "pixels"):
+        for each in (each for each in means.slices() if kind in each["slice"]):
+            measured = {name for name, value in each["metrics"].items() if value is not None}
+            assert measured == set(DEGRADED)
+            assert each["count"] == len(pairs)
     assert means.mean_over_slices()["slice"] == "fold"
 
 
 def test_images_that_are_made_worse_are_measured_anew(found):
-    by_id = {row["id"]: row for row in found}
     pairs = listed_pairs(3)
     distances, same, folds = by_hand(faces(1), pairs)
     thresholds = fold_thresholds(distances, same, folds)
     right = (distances <= np.array([thresholds[fold] for fold in folds])) == same
-    as_it_is = by_id["pixels 256"]
-    assert as_it_is["accuracy_degraded"] == (pytest.approx(right.mean()), len(pairs))
+    as_it_is = measure_of(found, *DEGRADED, pixels="256")
+    assert as_it_is.count == len(pairs)
+    assert as_it_is.values["accuracy_degraded"] == pytest.approx(right.mean())
     limit = distances[~same].min()
-    expected = (pytest.approx((distances[same] < limit).mean()), same.sum())
-    assert as_it_is["val_degraded"] == expected
+    assert as_it_is.values["val_degraded"] == pytest.approx((distances[same] < limit).mean())
     images = faces(1)
     small = np.array(
         [
@@ -253,10 +299,9 @@ def test_images_that_are_made_worse_are_measured_anew(found):
     distances, same, folds = by_hand(small, pairs)
     thresholds = fold_thresholds(distances, same, folds)
     right = (distances <= np.array([thresholds[fold] for fold in folds])) == same
-    assert by_id["pixels 25"]["accuracy_degraded"][0] == pytest.approx(right.mean())
-    assert by_id["pixels 25"]["pixels"] == "25"
-    assert by_id["pixels 25"]["jpeg quality"] is None
-    assert by_id["pixels 25"]["accuracy"] is None
+    degraded = measure_of(found, *DEGRADED, pixels="25")
+    assert degraded.values["accuracy_degraded"] == pytest.approx(right.mean())
+    assert degraded.details["sample"].startswith("data:image/png;base64,")
 
 
 def test_jpeg_of_low_quality_is_worse():
@@ -280,37 +325,40 @@ def test_recognition_and_clustering_of_all_images(data, found):
     np.fill_diagonal(distances, np.inf)
     order = distances.argsort(axis=1)
     hits = people[order] == people[:, None]
-    by_id = {row["id"]: row for row in found}
+    recognition = measure_of(found, "rank_1", "rank_5")
+    assert recognition.count == len(people)
     for rank in (1, 5):
         expected = hits[:, :rank].any(axis=1).mean()
-        assert by_id["recognition"][f"rank_{rank}"] == (pytest.approx(expected), len(people))
-    clustering = by_id["clustering"]
+        assert recognition.values[f"rank_{rank}"] == pytest.approx(expected)
+    clustering = measure_of(found, "pairwise_f")
     clusters = sklearn.cluster.AgglomerativeClustering(
         None,
         metric="sqeuclidean",
         linkage="average",
-        distance_threshold=clustering["threshold"],
+        distance_threshold=clustering.details["threshold"],
     ).fit_predict(vectors)
     (_, fp), (fn, tp) = sklearn.metrics.cluster.pair_confusion_matrix(people, clusters)
-    assert clustering["clusters"] == clusters.max() + 1
-    assert clustering["pairwise_f"] == pytest.approx(2 * tp / (2 * tp + fp + fn))
+    assert clustering.details["clusters"] == clusters.max() + 1
+    assert clustering.values["pairwise_f"] == pytest.approx(2 * tp / (2 * tp + fp + fn))
 
 
 def test_fewer_images_are_of_whole_people(data):
-    amounts = evaluation.Amounts(images=4 * IMAGES, degraded_pairs=40)
-    rows = {row["id"]: row for row in evaluation.rows({"": embedder()}, data, "test", amounts)}
-    assert rows["recognition"]["images"] == 4 * IMAGES
-    assert rows["recognition"]["people"] == 4
-    assert rows["jpeg quality 10"]["accuracy_degraded"][1] == 40
-    assert rows["jpeg quality 10"]["val_degraded"][1] == 20
+    some = evaluated(data, recognized=4 * IMAGES, degraded_pairs=40)
+    recognition = measure_of(some, "rank_1", "rank_5")
+    assert recognition.details == {"images": 4 * IMAGES, "people": 4}
+    assert measure_of(some, *DEGRADED, **{"jpeg quality": "10"}).count == 40
+    pairs = paired_images.verification_pairs(paired_images.read_index(data, "test"), 1000, 0)
+    assert evaluation._some_pairs(pairs, 40).same.sum() == 20
 
 
 def test_without_listed_pairs_some_are_drawn(data):
-    amounts = evaluation.Amounts(pairs=60, degraded_pairs=0, images=0)
-    rows = list(evaluation.rows({"": embedder()}, data, "eval", amounts))
+    options = {"pairs": 60, "degraded_pairs": 0, "recognized": 0}
+    found = evaluated(data, "eval", **options)
+    assert not any(isinstance(item, SetMeasure) for item in found)
+    rows = rows_of(found)
     assert len(rows) == 60
     assert sum(row["same"] for row in rows) == 30
-    again = list(evaluation.rows({"": embedder()}, data, "eval", amounts))
+    again = rows_of(evaluated(data, "eval", **options))
     assert [row["id"] for row in again] == [row["id"] for row in rows]
 
 
@@ -368,9 +416,95 @@ def test_drawn_pairs():
             sampling.draw_pairs(identities, 4, seed=0)
 
 
-def test_the_first_model_is_the_main_one(data):
-    with pytest.raises(ValueError, match="must have the suffix"):
-        next(evaluation.rows({"_pixels": embedder()}, data, "test"))
+def test_the_networks_of_a_comparison_are_measured_on_the_same_pairs(data, monkeypatch):
+    embedded = []
+    compiled = evaluation.compile_embedding
+
+    def counted(model, shape):
+        embed = compiled(model, shape)
+
+        def run(pixels):
+            embedded.append((model, len(pixels)))
+            return embed(pixels)
+
+        return run
+
+    monkeypatch.setattr(evaluation, "compile_embedding", counted)
+    models = {"facenet": embedder(), "margin-0.5": embedder(seed=1, size=3), "lmnn": baseline()}
+    compared = evaluated(data, models=models, degraded_pairs=0)
+    alone = {
+        "facenet": evaluated(data, degraded_pairs=0, recognized=0),
+        "margin-0.5": evaluated(
+            data,
+            models={"facenet": models["margin-0.5"]},
+            degraded_pairs=0,
+            recognized=0,
+        ),
+    }
+    for name, items in alone.items():
+        rows = rows_of(items)
+        assert not any(isinstance(item, SetMeasure) for item in items)
+        measure = measure_of(compared, *COMPARED, network=name)
+        assert measure.count == len(rows)
+        accuracy = np.mean([row["accuracy"] for row in rows])
+        assert measure.values["accuracy_compared"] == pytest.approx(accuracy)
+        val = np.mean([row["val"] for row in rows if row["same"]])
+        assert measure.values["val_compared"] == pytest.approx(val)
+    # Only the model itself is measured on more than pairs.
+    assert rows_of(compared)[0].keys() >= {"accuracy", "accuracy_lmnn", "accuracy_eigenfaces"}
+    assert [row["accuracy"] for row in rows_of(compared)] == [
+        row["accuracy"] for row in rows_of(alone["facenet"])
+    ]
+    in_pairs = len({name for pair in listed_pairs(3) for name in pair[:2]})
+    assert in_pairs < PEOPLE * IMAGES
+    counts = dict.fromkeys(alone, 0)
+    for model, count in embedded:
+        for name in alone:
+            counts[name] += count if model is models[name] else 0
+    assert counts["facenet"] == PEOPLE * IMAGES
+    assert counts["margin-0.5"] == 2 * in_pairs
+
+
+def test_joined_networks_are_measured_drawn_and_served_as_one(data, monkeypatch):
+    models = {
+        "facenet-1": embedder(seed=1),
+        "facenet-2": embedder(seed=2),
+        "margin-0.3": embedder(seed=3),
+    }
+    x = faces(1)[0][..., None] / np.float32(255)
+    expected = np.concatenate([models[f"facenet-{n}"](x) for n in (1, 2)], axis=1) / np.sqrt(2)
+    embedded = []
+
+    def keep(model, *_):
+        embedded.append(model(x).numpy())
+        return {}
+
+    monkeypatch.setattr(evaluation, "plotted", keep)
+    monkeypatch.setattr(serving, "serving_model", keep)
+    found = evaluated(data, models=models, degraded_pairs=0, recognized=0)
+    serving.serve(models, data, ExporterOptions())
+    assert len(embedded) == 2
+    for each in embedded:
+        np.testing.assert_allclose(each, expected, atol=1e-6)
+    vectors = np.concatenate(
+        [embedded_by_hand(faces(1), seed=seed) for seed in (1, 2)], axis=1
+    ) / np.sqrt(2)
+    vectors = vectors.reshape(PEOPLE, IMAGES, -1)
+    for row in rows_of(found):
+        one, other = (
+            vectors[tuple(int(part) for part in name.split("/"))] for name in row["id"].split(" | ")
+        )
+        assert row["distance"] == pytest.approx(((one - other) ** 2).sum(), abs=1e-5)
+    measured = [item.slice["network"] for item in found if isinstance(item, SetMeasure)]
+    assert measured == ["facenet", *models]
+    whole = measure_of(found, *COMPARED, network="facenet")
+    accuracy = np.mean([row["accuracy"] for row in rows_of(found)])
+    assert whole.values["accuracy_compared"] == pytest.approx(accuracy)
+    for name, model in models.items():
+        alone = rows_of(evaluated(data, models={"facenet": model}, degraded_pairs=0, recognized=0))
+        measure = measure_of(found, *COMPARED, network=name)
+        accuracy = np.mean([row["accuracy"] for row in alone])
+        assert measure.values["accuracy_compared"] == pytest.approx(accuracy)
 
 
 def test_verification_during_training(data):

@@ -1,4 +1,7 @@
-"""What the catalogue makes of FaceNet's parameters and rows."""
+"""What FaceNet makes of its parameters, and what it refuses to train."""
+
+import inspect
+import types
 
 import keras
 import numpy as np
@@ -6,21 +9,13 @@ import pydantic
 import pytest
 import tensorflow as tf
 from methodical.components.base.errors import BadDataError
-from methodical.components.data.faces import parsing
 from methodical.components.data.faces.identity_batches import IdentityBatches
-from methodical.models.facenet import TripletLoss, UnitEmbedding
-from methodical.models.facenet.networks import small_network
-from methodical.pipeline.methods import facenet
-from methodical.pipeline.methods.facenet import (
-    evaluation,
-    figures,
-    serving,
-    training,
-)
-from methodical.pipeline.methods.facenet import (
-    options as facenet_options,
-)
+from methodical.models.facenet import TripletLoss, UnitEmbedding, small_network
+from methodical.pipeline.methods.facenet import figures, training
+from methodical.pipeline.methods.facenet import options as facenet_options
 from methodical.pipeline.methods.facenet.measured_verification import MeasuredVerification
+from methodical.pipeline.methods.facenet.networks import networks
+from methodical.pipeline.methods.facenet.plotted import plotted
 
 
 def options(**changed):
@@ -28,8 +23,10 @@ def options(**changed):
 
 
 def test_networks_differ_in_what_an_entry_says():
-    chosen = options(compare=["selection=all", "margin=0.5, embedding_size=64"], margin=0.3)
-    found = facenet_options.networks(chosen)
+    chosen = options(
+        compare=[{"selection": "all"}, {"margin": 0.5, "embedding_size": 64}], margin=0.3
+    )
+    found = networks(chosen)
     assert list(found) == ["facenet", "selection-all", "margin-0.5-embedding-size-64"]
     assert found["facenet"] is chosen
     assert (found["selection-all"].selection, found["selection-all"].margin) == ("all", 0.3)
@@ -38,9 +35,9 @@ def test_networks_differ_in_what_an_entry_says():
 
 
 def test_joined_networks_are_numbered_and_compared_ones_stand_alone():
-    entries = ["network=fisher, people=7,mirrored=true", "margin=0.2"]
-    chosen = options(join=entries, compare=["margin=0.3"], people=9)
-    found = facenet_options.networks(chosen)
+    entries = [{"network": "fisher", "people": 7, "mirrored": True}, {"margin": 0.2}]
+    chosen = options(join=entries, compare=[{"margin": 0.3}], people=9)
+    found = networks(chosen)
     assert list(found) == ["facenet-1", "facenet-2", "facenet-3", "margin-0.3"]
     assert found["facenet-1"] is chosen
     second = found["facenet-2"]
@@ -52,47 +49,50 @@ def test_joined_networks_are_numbered_and_compared_ones_stand_alone():
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"compare": ["marign=0.5"]}, "NAME=VALUE.*Received: 'marign=0.5'"),
-        ({"compare": ["margin"]}, "NAME=VALUE.*Received: 'margin'"),
+        ({"compare": [{"marign": 0.5}]}, "compare.marign\n *Extra inputs are not permitted.*=0.5"),
+        ({"compare": ["margin"]}, "compare.0\n *Input should be a valid dictionary.*'margin'"),
         (
-            {"compare": ["embedding_size=1.5"]},
-            "embedding_size: Input should be a valid integer.*Received: 'embedding_size=1.5'",
-        ),
-        ({"compare": ["margin=wide"]}, "margin: Input should be a valid number.*'margin=wide'"),
-        (
-            {"compare": ["margin=0.5", "margin=0.5"]},
-            "must differ .* Received: 'margin=0.5', which is one that is named before",
+            {"compare": [{"embedding_size": 1.5}]},
+            "compare.embedding_size\n *Input should be a valid integer.*input_value=1.5",
         ),
         (
-            {"compare": ["margin=0.5", "selection=all", " margin = 0.50"]},
-            "must differ .* Received: ' margin = 0.50', which is one that is named before",
+            {"compare": [{"margin": "wide"}]},
+            "compare.margin\n *Input should be a valid number.*'wide'",
         ),
         (
-            {"compare": ["selection=all,margin=0.5", "margin=0.5,selection=all"]},
-            "must differ .* Received: 'margin=0.5,selection=all', which is one",
-        ),
-        ({"compare": ["margin=0.2"]}, "Received: 'margin=0.2', which is the first one"),
-        ({"compare": ["margin=0.5,margin=0.3"]}, "a parameter once.*'margin=0.5,margin=0.3' with"),
-        (
-            {"compare": ["selection=foo"]},
-            "such that can be trained: selection: Input should be 'semi_hard', .* or 'all'. "
-            "Received: 'selection=foo'",
+            {"compare": [{"margin": 0.5}, {"margin": 0.5}]},
+            "must differ .* Received: {'margin': 0.5}, which is one that is named before",
         ),
         (
-            {"compare": ["margin=-1"]},
-            "margin: Input should be greater than 0. Received",
+            {"compare": [{"margin": 0.5}, {"selection": "all"}, {"margin": "0.50"}]},
+            "must differ .* Received: {'margin': 0.5}, which is one that is named before",
         ),
         (
-            {"compare": ["margin=0.05"], "first_margin": 0.1},
-            "such that can be trained: `first_margin` must be smaller than `margin`",
+            {"compare": [{"selection": "all", "margin": 0.5}, {"margin": 0.5, "selection": "all"}]},
+            "must differ .* Received: {'margin': 0.5, 'selection': 'all'}, which is one",
         ),
-        ({"join": ["marign=0.5"]}, "NAME=VALUE.*Received: 'marign=0.5'"),
+        ({"compare": [{"margin": 0.2}]}, "Received: {'margin': 0.2}, which is the first one"),
+        ({"compare": [{}]}, "Received: {}, which is the first one"),
+        ({"compare": [{"compare": []}]}, "compare.compare\n *Extra inputs are not permitted"),
         (
-            {"join": ["steps=70"]},
-            "can be trained: `steps` must be a multiple.*Received: 'steps=70'",
+            {"compare": [{"selection": "foo"}]},
+            "compare.selection\n *Input should be 'semi_hard', .* or 'all' .*input_value='foo'",
         ),
-        ({"join": ["shrink=3"]}, "shrink: Input should be less than or equal to 2.*'shrink=3'"),
-        ({"join": ["people=few"]}, "people: Input should be a valid integer.*'people=few'"),
+        (
+            {"compare": [{"margin": -1}]},
+            "compare.margin\n *Input should be greater than 0 .*input_value=-1",
+        ),
+        (
+            {"compare": [{"margin": 0.05}], "first_margin": 0.1},
+            "compare\n.*`first_margin` must be smaller than `margin`.*margin=0.05",
+        ),
+        ({"join": [{"marign": 0.5}]}, "join.marign\n *Extra inputs are not permitted.*=0.5"),
+        (
+            {"join": [{"steps": 70}]},
+            "join\n.*`steps` must be a multiple.*Received: steps=70, record_every=50",
+        ),
+        ({"join": [{"shrink": 3}]}, "join.shrink\n *Input should be less than or equal to 2 .*=3"),
+        ({"join": [{"people": "few"}]}, "join.people\n *Input should be a valid integer.*'few'"),
         ({"margin": 5}, "margin\n *Input should be less than or equal to 4"),
         ({"first_margin": 5}, "first_margin\n *Input should be less than or equal to 4"),
         ({"first_margin": 0.5}, "smaller than `margin`.*first_margin=0.5, margin=0.2"),
@@ -114,9 +114,17 @@ def test_every_selection_of_the_loss_can_be_chosen():
 
 
 def test_a_name_has_no_blanks():
-    entries = [" margin = 0.5 ,selection = all", "selection=all_semi_hard"]
-    names = list(facenet_options.networks(options(compare=entries)))
-    assert names == ["facenet", "margin-0.5-selection-all", "selection-all-semi-hard"]
+    entries = [
+        {"margin": 0.5, "selection": "all"},
+        {"selection": "all_semi_hard"},
+        {"maps": [8, 16]},
+    ]
+    assert list(networks(options(compare=entries))) == [
+        "facenet",
+        "margin-0.5-selection-all",
+        "selection-all-semi-hard",
+        "maps-8-16",
+    ]
 
 
 @pytest.mark.parametrize("epochs", [2, 6])
@@ -136,11 +144,13 @@ def test_the_margin_grows_to_the_one_that_was_given(monkeypatch, epochs):
 
 
 def checked(monkeypatch, counts, shape=(64, 64, 3), network="convolutional", **changed):
-    monkeypatch.setattr(parsing, "image_shape", lambda data: shape)
-    monkeypatch.setattr(parsing, "count", lambda data, split: sum(counts))
-    monkeypatch.setattr(parsing, "identity_counts", lambda data, split: np.array(counts))
     monkeypatch.setattr(training, "_has_pairs", lambda *_: False)
-    return [fit.name for fit in training.fits(options(network=network, **changed), None)]
+    data = types.SimpleNamespace(
+        image_shape=shape,
+        count=lambda split: sum(counts),
+        identity_counts=lambda split: np.array(counts),
+    )
+    return [fit.name for fit in training.fits(options(network=network, **changed), data)]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +172,7 @@ def checked(monkeypatch, counts, shape=(64, 64, 3), network="convolutional", **c
         ),
         ([1, 1, 1, 7], {"people": 2}, "need two people .* 1 people with two images or more and 3"),
         ([9, 9, 1], {"people": 2, "singles": 2}, "at most --set trainer.singles=1. Received"),
-        ([9] * 9, {"people": 2, "join": ["people=8", "people=10"]}, "at most .* people=10"),
+        ([9] * 9, {"people": 2, "join": [{"people": 8}, {"people": 10}]}, "at most .* people=10"),
     ],
 )
 def test_data_with_too_few_images_are_refused(monkeypatch, counts, changed, said):
@@ -190,9 +200,14 @@ def test_small_images_are_refused(monkeypatch, network):
 
 def test_images_must_be_large_enough_when_they_are_shrunk(monkeypatch):
     with pytest.raises(BadDataError, match=r"transform.height=48 --set transform.width=64"):
-        checked(monkeypatch, [9] * 40, (47, 64, 1), join=["shrink=1.5", "network=fisher,shrink=2"])
+        checked(
+            monkeypatch,
+            [9] * 40,
+            (47, 64, 1),
+            join=[{"shrink": 1.5}, {"network": "fisher", "shrink": 2}],
+        )
     names = ["facenet-1", "facenet-2", "lmnn"]
-    assert checked(monkeypatch, [9] * 40, (48, 64, 1), join=["shrink=1.5"]) == names
+    assert checked(monkeypatch, [9] * 40, (48, 64, 1), join=[{"shrink": 1.5}]) == names
 
 
 def test_the_least_size_is_that_of_the_network():
@@ -208,86 +223,16 @@ def test_fewer_images_than_numbers_of_an_embedding_are_refused(monkeypatch):
 
 
 def test_what_is_measured_by_default_is_what_the_components_measure():
-    default, amounts = facenet.EvaluatorOptions(), evaluation.Amounts()
-    assert (default.far, default.pairs) == (amounts.far, amounts.pairs)
-    assert (default.degraded_pairs, default.recognized) == (amounts.degraded_pairs, amounts.images)
+    default, drawn = facenet_options.EvaluatorOptions(), inspect.signature(plotted).parameters
+    assert (default.far, default.pairs) == (drawn["far"].default, drawn["pairs"].default)
     assert MeasuredVerification(None).far == default.far
-
-
-def test_the_networks_of_a_comparison_have_a_row_a_pair(monkeypatch):
-    asked = []
-
-    def rows(models, data, split, amounts):
-        asked.append((models[""], amounts.degraded_pairs, amounts.images))
-        nothing = dict.fromkeys([*facenet.METRICS, *facenet.SLICES])
-        right = {"main": (1.0, 1.0), "other": (1.0, 0.0)}[models[""]]
-        yield {**nothing, "fold": "1", "accuracy": right[0], "val": 1.0, "distance": 0.1}
-        yield {**nothing, "fold": "2", "accuracy": right[1], "far": 0.0, "distance": 0.2}
-        if amounts.images:
-            yield {**nothing, "rank_1": (0.5, 4)}
-
-    monkeypatch.setattr(evaluation, "rows", rows)
-    models = {"facenet": "main", "margin-0.5": "other"}
-    found = list(facenet.evaluate(models, None, "test", facenet.EvaluatorOptions()))
-    assert all(set(row) >= {*facenet.METRICS, "network", *facenet.SLICES} for row in found)
-    assert [row["accuracy"] for row in found] == [1.0, 1.0, None, None, None, None, None]
-    compared = [(row["network"], row["accuracy_compared"], row["val_compared"]) for row in found]
-    assert compared[3:] == [
-        ("facenet", 1.0, 1.0),
-        ("facenet", 1.0, None),
-        ("margin-0.5", 1.0, 1.0),
-        ("margin-0.5", 0.0, None),
-    ]
-    assert asked == [("main", 1000, 2000), ("other", 0, 0)]
-
-
-def unit_network(seed):
-    keras.utils.set_random_seed(seed)
-    image = keras.Input((4, 4, 1))
-    return keras.Model(image, UnitEmbedding(3)(keras.layers.Flatten()(image)))
-
-
-def test_joined_networks_are_measured_drawn_and_served_as_one(monkeypatch):
-    models = {
-        "facenet-1": unit_network(1),
-        "facenet-2": unit_network(2),
-        "margin-0.3": unit_network(3),
-        "lmnn": None,
-    }
-    x = np.random.default_rng(0).random((5, 4, 4, 1), np.float32)
-    expected = np.concatenate([models[f"facenet-{n}"](x) for n in (1, 2)], axis=1) / np.sqrt(2)
-    embedded = {}
-
-    def rows(models, data, split, amounts):
-        embedded[len(embedded)] = models[""](x).numpy()
-        nothing = dict.fromkeys([*facenet.METRICS, *facenet.SLICES])
-        yield {**nothing, "fold": "1", "accuracy": 1.0, "val": 1.0}
-
-    def keep(model, *_):
-        embedded[model.name] = model(x).numpy()
-
-    monkeypatch.setattr(evaluation, "rows", rows)
-    monkeypatch.setattr(facenet, "_baselines", lambda models: {})
-    monkeypatch.setattr(serving, "serving_model", keep)
-    monkeypatch.setattr(figures, "draw", keep)
-    found = list(facenet.evaluate(models, None, "test", facenet.EvaluatorOptions()))
-    assert [row["network"] for row in found] == [None, "facenet", *list(models)[:3]]
-    facenet.serve(models, None, facenet.ExporterOptions())
-    facenet.draw(models, None, "test", facenet.EvaluatorOptions())
-    joined, first, second, third, *served_and_drawn = embedded.values()
-    for each in (joined, *served_and_drawn):
-        np.testing.assert_allclose(each, expected, atol=1e-6)
-    assert len(served_and_drawn) == 2
-    for each, name in ((first, "facenet-1"), (second, "facenet-2"), (third, "margin-0.3")):
-        np.testing.assert_allclose(each, models[name](x), atol=1e-6)
 
 
 @pytest.mark.parametrize("mirror", [False, True])
 def test_a_network_that_shrinks_images_is_trained_and_saved_for_whole_ones(monkeypatch, mirror):
-    monkeypatch.setattr(parsing, "image_shape", lambda data: (64, 80, 1))
     monkeypatch.setattr(training, "_has_pairs", lambda *_: False)
     chosen = options(shrink=2, mirrored=mirror, maps=[4], embedding_size=6)
-    fit = training._network_fit("facenet", chosen, None)
+    fit = training._network_fit("facenet", chosen, types.SimpleNamespace(image_shape=(64, 80, 1)))
     model = fit.build()
     x = np.random.default_rng(0).random((3, 64, 80, 1), np.float32)
     (small,) = (layer for layer in model.layers if isinstance(layer, keras.Model))
@@ -296,13 +241,6 @@ def test_a_network_that_shrinks_images_is_trained_and_saved_for_whole_ones(monke
     assert saved.input_shape == (None, 64, 80, 1)
     same = np.allclose(saved(x), saved(x[:, :, ::-1]), atol=1e-5)
     assert same == mirror
-
-
-def test_one_network_is_compared_with_none(monkeypatch):
-    nothing = dict.fromkeys([*facenet.METRICS, *facenet.SLICES])
-    monkeypatch.setattr(evaluation, "rows", lambda *_: iter([{**nothing, "fold": "1"}]))
-    found = list(facenet.evaluate({"facenet": None}, None, "test", facenet.EvaluatorOptions()))
-    assert [row["network"] for row in found] == [None]
 
 
 def test_the_table_of_the_training_has_the_best_epoch_and_the_minutes():
@@ -315,6 +253,6 @@ def test_the_table_of_the_training_has_the_best_epoch_and_the_minutes():
         ],
         "lmnn": [{"loss": 1.0, "seconds": 5.0}],
     }
-    (table,) = training.summarize_training(options(steps=150, record_every=50), logs).tables
+    (table,) = figures.training_summary(options(steps=150, record_every=50), logs).tables
     assert table.columns[:5] == ["network", "kind", "images a step", "steps", "minutes"]
     assert table.rows == [["facenet", "convolutional", 128, 150, 2.0, 0.875, 0.875, 0.5, 0.125]]

@@ -3,6 +3,7 @@
 import base64
 import io
 import itertools
+import json
 import os
 import re
 import xml.etree.ElementTree as ElementTree
@@ -11,11 +12,11 @@ import keras
 import numpy as np
 import pytest
 from methodical.components.base.artifacts import Examples, TransformGraph
-from methodical.components.base.transformed_data import TransformedData
 from methodical.components.beam import shards
+from methodical.components.data.faces.faces import Faces
 from methodical.components.io import example_proto
 from methodical.models.facenet.measures.verification import verify
-from methodical.pipeline.methods.facenet import curves, embedding_map, figures
+from methodical.pipeline.methods.facenet import curves, figures, plotted
 from methodical.pipeline.report.figures import unsafe
 from PIL import Image
 
@@ -29,7 +30,7 @@ def parsed(drawn):
     ((title, text),) = drawn.items()
     assert unsafe(text) is None
     root = ElementTree.fromstring(text)
-    assert root.find(f"{NAMESPACE}title").text == title
+    assert root.get("aria-label") == title
     return title, root
 
 
@@ -64,39 +65,50 @@ def test_the_hardest_wrong_pairs_come_first():
         pair(5, False, 0.95, 0.0, threshold=1.9),
         {"distance": None, "jpeg quality": None},
     ]
-    accepts, rejects = figures.wrong_pairs(rows).items()
+    accepts, rejects = figures.evaluation_figures(rows).items()
     title, root = parsed(dict([accepts]))
     assert "the hardest 3 of 3 pairs of different persons that were taken for one (of 3)" in title
     # By how far they lie on the wrong side: 0.95, 0.8, 0.1.
     assert texts(root) == ["0.95 ≤ 1.90", "0.20 ≤ 1.00", "0.90 ≤ 1.00"]
     pictures = list(root.iter(f"{NAMESPACE}image"))
     assert [each.get("href") for each in pictures[:2]] == [png(5), png(105)]
-    assert pictures[0].find(f"{NAMESPACE}title").text == "<a>/5, distance 0.950"
+    assert pictures[0].find(f"{NAMESPACE}title").text == "<a>/5 and b/5, distance 0.950"
     title, root = parsed(dict([rejects]))
     assert title.startswith("False rejects: the hardest 1 of 1 pair of the same person")
     assert texts(root) == ["1.50 > 1.00"]
-    few = figures.wrong_pairs(rows, most=2)
+    few = figures.evaluation_figures(rows, most=2)
     assert [text.count("<image") for text in few.values()] == [4, 2]
-    assert figures.wrong_pairs([]) == {}
+    assert figures.evaluation_figures([]) == {}
 
 
 def test_quality_is_drawn_by_level():
-    rows = [
+    measures = [
         {
-            "jpeg quality": quality,
-            "pixels": None,
-            "accuracy_degraded": [accuracy, 100],
-            "val_degraded": [val, 50],
-            "sample": png(5),
+            "slice": {"jpeg quality": quality},
+            "values": {"accuracy_degraded": accuracy, "val_degraded": val},
+            "details": {"sample": png(5)},
         }
         for quality, accuracy, val in (("10", 0.7, 0.125), ("90", 0.9, 0.5))
     ]
-    title, root = parsed(figures.wrong_pairs(rows))
+    title, root = parsed(figures.measure_figures([{"slice": {}, "values": {}}, *measures]))
     assert "by jpeg quality" in title
     assert "VAL from 12.5 to 50.0 %; compare the paper's Table 4" in title
-    assert texts(root) == ["70.0", "12.5", "10", "90.0", "50.0", "90", "jpeg quality"]
-    heights = [float(each.get("height")) for each in root.iter(f"{NAMESPACE}rect")]
-    np.testing.assert_allclose(np.array(heights) / heights[0] * 0.7, [0.7, 0.125, 0.9, 0.5], 1e-2)
+    # Of the axis, of the bars, of both levels, of the axis.
+    said = ["0.0", "50.0", "100.0", "12.5", "50.0", "VAL", "70.0", "90.0", "accuracy"]
+    assert texts(root) == [*said, "10", "90", "jpeg quality"]
+    pointed = {
+        rect.find(f"{NAMESPACE}title").text: float(rect.get("height"))
+        for rect in root.iter(f"{NAMESPACE}rect")
+        if rect.find(f"{NAMESPACE}title") is not None
+    }
+    assert list(pointed) == [
+        "10 VAL: 12.5",
+        "90 VAL: 50.0",
+        "10 accuracy: 70.0",
+        "90 accuracy: 90.0",
+    ]
+    np.testing.assert_allclose(list(pointed.values()), 130 * np.array([0.125, 0.5, 0.7, 0.9]))
+    assert len(list(root.iter(f"{NAMESPACE}image"))) == 2
 
 
 def test_the_curve_steps_through_the_rates():
@@ -104,8 +116,11 @@ def test_the_curve_steps_through_the_rates():
     distances = np.array([0.1, 0.3, 0.35, 0.5, 0.2, 0.5, 0.7, 0.8])
     same = np.array([True] * 4 + [False] * 4)
     measured = verify(distances, same, np.arange(8) % 2)
-    other = verify(distances[::-1], same, np.arange(8) % 2)
-    drawn = curves.draw_roc({"model": measured, "pixels": other}, distances, same, far=0.25)
+    with pytest.warns(UserWarning, match="less than chance"):
+        values = plotted.verification_values(
+            {"model": distances, "pixels": distances[::-1]}, same, np.arange(8) % 2, far=0.25
+        )
+    drawn = curves.draw_roc(values)
     title, root = parsed(drawn)
     assert "ROC of 4 pairs of one person and 4 of two" in title
     # One of the four different pairs, that at 0.2, is let through; all of one person but 0.5.
@@ -136,13 +151,14 @@ def test_histograms_count_the_pairs():
     same = np.arange(200) < 100
     distances = np.where(same, random.uniform(0.1, 1.2, 200), random.uniform(0.8, 1.9, 200))
     measured = verify(distances, same, np.arange(200) % 5)
-    title, root = parsed(curves.draw_distances(measured, distances, same))
-    assert "100 pairs of the same person (coloured) and 100 of different persons" in title
-    assert f"tell {100 * measured.correct.mean():.1f} % rightly" in title
+    values = plotted.verification_values({"model": distances}, same, np.arange(200) % 5, far=0.01)
+    title, root = parsed(curves.draw_distances(values))
+    assert "100 pairs of the same person (colored) and 100 of different persons" in title
+    assert f"tell {100 * measured.correct.mean():.1f} % correctly" in title
     said = [each.text for each in root.iter(f"{NAMESPACE}title")]
-    bars = [re.fullmatch(r"([\d.]+) to ([\d.]+): (\d+) pairs? of (.*)", each) for each in said]
+    bars = [re.fullmatch(r"([\d.]+) to [\d.]+, (.*): (\d+)", each) for each in said]
     for kind, own in (("the same person", same), ("different persons", ~same)):
-        counts = [(float(bar[1]), int(bar[3])) for bar in bars if bar and bar[4] == kind]
+        counts = [(float(bar[1]), int(bar[3])) for bar in bars if bar and bar[2] == kind]
         assert sum(count for _, count in counts) == 100
         low = [count for begin, count in counts if begin < 0.99]
         assert sum(low) == (distances[own] < 1).sum()
@@ -175,15 +191,20 @@ def data(tmp_path_factory):
         )
     made = Examples(str(folder / "transformed"), {"splits": {"test": len(rows)}})
     shards.write_shard(made.uri, "test", 0, 1, map(example_proto.encode, rows))
-    return TransformedData(made, graph)
+    return Faces(made, graph)
 
 
 def by_level():
     return keras.Sequential([keras.Input((SIDE, SIDE, 1)), keras.layers.GlobalAveragePooling2D()])
 
 
+def draw_map(model, data, **options):
+    values = plotted.map_values(model, data, "test", **options)
+    return figures.draw_map(json.loads(json.dumps(values)))
+
+
 def test_the_map_has_all_images_and_marks_strangers(data):
-    title, root = parsed(embedding_map.draw_map(by_level(), data, "test"))
+    title, root = parsed(draw_map(by_level(), data))
     assert title.startswith("30 images of 6 people")
     # Two images are among strangers; the others have one of their own nearest.
     assert "for 93 % the nearest other image is of the same person" in title
@@ -203,23 +224,24 @@ def test_the_map_has_all_images_and_marks_strangers(data):
     apart = np.abs(places[:, None] - places[None]).max(axis=2)
     np.fill_diagonal(apart, np.inf)
     assert (apart > size - 6).all()
-    again = embedding_map.draw_map(by_level(), data, "test")
+    again = draw_map(by_level(), data)
     assert list(again) == [title]
-    few = embedding_map.draw_map(by_level(), data, "test", people=2, images=3)
+    few = draw_map(by_level(), data, people=2, images=3)
     assert next(iter(few)).startswith("6 images of 2 people")
-    assert embedding_map.draw_map(by_level(), data, "test", people=1, images=4) == {}
+    assert draw_map(by_level(), data, people=1, images=4) == {}
 
 
 def test_a_collapsed_embedding_has_a_map_too(data):
     model = keras.Sequential([keras.Input((SIDE, SIDE, 1)), keras.layers.Rescaling(0.0)])
     model.add(keras.layers.GlobalAveragePooling2D())
-    _, root = parsed(embedding_map.draw_map(model, data, "test"))
+    _, root = parsed(draw_map(model, data))
     places = [float(each.get("x")) for each in root.iter(f"{NAMESPACE}rect")]
     assert np.isfinite(places).all()
 
 
 def test_all_drawings_of_a_model(data):
-    drawn = figures.draw(by_level(), data, "test", {"_other": by_level()}, far=0.1, pairs=40)
+    values = plotted.plotted(by_level(), data, "test", {"_other": by_level()}, far=0.1, pairs=40)
+    drawn = figures.plot(json.loads(json.dumps(values)))
     roc, distances, places = drawn
     assert roc.startswith("ROC of 20 pairs of one person and 20 of two")
     assert distances.startswith("Squared distances of 20 pairs")

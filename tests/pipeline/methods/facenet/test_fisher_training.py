@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 from methodical.components.base.artifacts import TransformGraph
-from methodical.components.base.transformed_data import TransformedData
-from methodical.components.data.faces import parsing
+from methodical.components.data.faces.faces import Faces
 from methodical.pipeline.methods.facenet import (
     fisher_training,
     options,
@@ -43,15 +42,21 @@ def data(write_examples, tmp_path, pixels):
         writer.writelines(f"{side}\n" for side in SHAPE)
     # Of people who are met in no other place; their pairs are drawn where they are needed.
     held_out = [{**one, "label": [-1], "identity": ["Q" + one["identity"][0]]} for one in made]
-    return TransformedData(write_examples({"train": made, "eval": held_out}), graph)
+    return Faces(write_examples({"train": made, "eval": held_out}), graph)
+
+
+def prepared(data, mixture, components, report=lambda share: None):
+    fixed = fisher_training.FisherTraining(data, mixture, components)
+    fixed.prepare(report)
+    return fixed
 
 
 def test_training_vectors_are_whitened_and_those_of_the_images(data):
-    found = fisher_training.FisherTraining.of(data, mixture=2, components=5)
+    found = prepared(data, mixture=2, components=5)
     vectors = found.training_vectors
     assert vectors.shape == (PEOPLE * IMAGES, 5)
     np.testing.assert_allclose(np.cov(vectors.T), np.eye(5), atol=1e-3)
-    whole = parsing.array(data, "train")[0]
+    whole = data.array("train")[0]
     np.testing.assert_allclose(found.vectors(whole), vectors, atol=1e-3)
 
 
@@ -59,20 +64,20 @@ def test_images_behind_the_first_ones_get_vectors_too(data, monkeypatch):
     monkeypatch.setattr(fisher_training, "_MOST_ADAPTED", 9)
     monkeypatch.setattr(fisher_training, "_ROWS", 6)
     shares = []
-    found = fisher_training.FisherTraining.of(data, 2, components=5, report=shares.append)
+    found = prepared(data, 2, components=5, report=shares.append)
     assert shares == pytest.approx([0, 6 / 24, 9 / 24, 15 / 24, 21 / 24, 1])
-    whole = parsing.array(data, "train")[0]
+    whole = data.array("train")[0]
     np.testing.assert_allclose(found.vectors(whole), found.training_vectors, atol=1e-3)
     assert np.all(np.abs(found.training_vectors).max(axis=1) > 0)
 
 
 def test_it_is_the_same_each_time(data):
-    one, other = (fisher_training.FisherTraining.of(data, 2, 5) for _ in range(2))
+    one, other = (prepared(data, 2, 5) for _ in range(2))
     np.testing.assert_array_equal(one.training_vectors, other.training_vectors)
 
 
 def test_components_are_never_more_than_the_images(data):
-    found = fisher_training.FisherTraining.of(data, mixture=2, components=800)
+    found = prepared(data, mixture=2, components=800)
     assert found.training_vectors.shape == (PEOPLE * IMAGES, PEOPLE * IMAGES)
 
 

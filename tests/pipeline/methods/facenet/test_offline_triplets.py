@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from methodical.components.base.artifacts import Examples, TransformGraph
-from methodical.components.base.transformed_data import TransformedData
+from methodical.components.data.faces.faces import Faces
 from methodical.components.io import example_proto, tfrecord
 from methodical.pipeline.methods.facenet import offline_triplets
 
@@ -44,7 +44,7 @@ def data(write_examples, tmp_path):
     (tmp_path / "graph" / "assets").mkdir(parents=True)
     with open(graph.asset_path("image_shape"), "w") as writer:
         writer.writelines(f"{size}\n" for size in SHAPE)
-    found = TransformedData(write_examples({"train": examples}, shards=2), graph)
+    found = Faces(write_examples({"train": examples}, shards=2), graph)
     pixels = {one["id"][0]: np.frombuffer(one["pixels"][0], np.uint8) for one in examples}
     return found, pixels
 

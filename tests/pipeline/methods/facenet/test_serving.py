@@ -13,11 +13,11 @@ import tensorflow as tf
 from methodical.components.base.artifacts import Examples, Model, SavedModel, TransformGraph
 from methodical.components.base.component import ExecutionContext
 from methodical.components.base.errors import BadDataError
-from methodical.components.base.transformed_data import TransformedData
 from methodical.components.beam import shards
 from methodical.components.data.faces import transforms
 from methodical.components.data.faces.cropping import Crop
 from methodical.components.data.faces.decoder import FaceDecoder
+from methodical.components.data.faces.faces import Faces
 from methodical.components.data.faces.options import TransformOptions
 from methodical.components.exporter import prediction_log
 from methodical.components.exporter.component import Exporter
@@ -79,7 +79,7 @@ def written_data(folder, splits, **options):
         return made
 
     transformed = {split: [decode(row) for row in rows] for split, rows in splits.items()}
-    return TransformedData(written("transformed", transformed), graph, written("raw", splits))
+    return Faces(written("transformed", transformed), graph, written("raw", splits))
 
 
 def raw_examples(seed, eyes=()):
@@ -142,9 +142,10 @@ def exported(folder, data, **options):
             outputs={"saved_model": output},
             parameters=Exporter.Parameters(),
             functions={
+                "data": Faces,
                 "serve": lambda models, data, parameters: serving.serving_model(
                     models["first"], data, **options
-                )
+                ),
             },
             model_name="faces",
         )
@@ -438,7 +439,9 @@ def test_models_of_aligned_faces_take_the_eyes(tmp_path):
     for name in ("serving_default", "serving_aligned", "serving_examples"):
         signature = signatures[name]
         serve = tf.function(
-            signature.function, input_signature=list(signature.inputs.values()), autograph=False
+            signature.function,
+            input_signature=[each.spec for each in signature.inputs.values()],
+            autograph=False,
         )
         given = serve(*(tf.constant(value) for value in signature.requests.values()))
         for key in ("embedding", "error"):

@@ -280,7 +280,7 @@ def test_the_result_is_that_of_dense_numpy(blocks_dir, tmp_path, method):
 
 @pytest.mark.parametrize("method", METHODS, ids=NAMES)
 def test_the_result_is_that_of_the_algorithm_in_memory(blocks_dir, tmp_path, method):
-    from methodical.models.factorization.updates import factorize
+    from methodical.models.factorization import factorize
 
     found = factorize_blocks(blocks_dir, str(tmp_path / "out"), RANK, 3, dtype="float64", **method)
     wanted = factorize(
@@ -345,8 +345,8 @@ def test_a_call_goes_on_after_the_last_whole_iteration(blocks_dir, tmp_path, mon
 
 KILLED = """
 import os, sys
-from methodical.components.data.ratings import block_updates
-from methodical.components.data.ratings.beam_factorization import factorize_blocks
+from methodical.pipeline.methods.factorization.beam import block_updates
+from methodical.pipeline.methods.factorization.beam.factorization import factorize_blocks
 
 update = block_updates.BlockUpdates.update_block
 calls = []

@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 from methodical.components.base.artifacts import TransformGraph
 from methodical.components.base.errors import BadDataError
-from methodical.components.base.transformed_data import TransformedData
+from methodical.components.data.ratings.ratings import RatingExamples
+from methodical.components.evaluator.metric import Metric
 from methodical.components.evaluator.sliced_means import SlicedMeans
 from methodical.pipeline.methods.factorization.ratings import evaluation, figures, metrics
 
@@ -35,7 +36,7 @@ def transformed(tmp_path, write_examples):
             values = dict(zip(names, map(list, zip(*own, strict=True)), strict=True))
             values["ratings"] = [float(rating) for rating in values["ratings"]]
             given.append({"user": [user], "id": [f"u{user}"], **values})
-        return TransformedData(write_examples({"train": given}), graph)
+        return RatingExamples(write_examples({"train": given}), graph)
 
     return write
 
@@ -44,6 +45,12 @@ def model(scores, ranking=tf.identity):
     """What predicts fixed ratings `(U, I)`, and orders items by them."""
     return types.SimpleNamespace(
         score_users=lambda users: tf.gather(tf.constant(scores, tf.float32), users), ranking=ranking
+    )
+
+
+def rows_of(models, data, threshold=4.0):
+    return list(
+        evaluation.evaluate(models, data, "train", types.SimpleNamespace(threshold=threshold))
     )
 
 
@@ -68,7 +75,7 @@ SCORES = [
 def test_rows_are_those_worked_by_hand(transformed):
     data = transformed(RATINGS, 3, 5)
     models = {"fold_1": model(SCORES), "fold_2": model(SCORES), "served": None}
-    rows = list(evaluation.rows(models, data))
+    rows = rows_of(models, data)
     assert [(row["fold"], row["user"]) for row in rows] == [
         ("1", "u0"),
         ("1", "u1"),
@@ -111,7 +118,7 @@ def test_rows_are_those_worked_by_hand(transformed):
     # Popular are 2 (3 ratings, but seen by u0), then 3 and 4 (1), then 0 and 1.
     gain = 1 / math.log2(2) + 1 / math.log2(4)
     assert first["ndcg_at_10_popularity"] == pytest.approx(gain / (1 + 1 / math.log2(3)))
-    assert all(set(metrics.METRICS) <= set(row) for row in rows)
+    assert all({metric.name for metric in metrics.METRICS} <= set(row) for row in rows)
 
 
 def plain_ranking(scores, seen, relevant, length=10):
@@ -142,7 +149,7 @@ def test_rows_agree_with_a_plain_transcription(transformed, monkeypatch, most_sc
     data = transformed(ratings, 37, 60)
     scores = random.integers(10, 50, (3, 37, 60)) / 10
     models = {f"fold_{fold + 1}": model(scores[fold]) for fold in range(3)}
-    rows = {(row["fold"], row["user"]): row for row in evaluation.rows(models, data, threshold=3.0)}
+    rows = {(row["fold"], row["user"]): row for row in rows_of(models, data, threshold=3.0)}
     expected = 0
     for fold in range(3):
         popular = np.zeros(60)
@@ -178,8 +185,8 @@ def test_means_of_rows_are_over_all_test_ratings(transformed):
     ratings = drawn_ratings(random, 20, 30, 0.5, 2)
     scores = random.uniform(1, 5, (20, 30))
     models = {"fold_1": model(scores), "fold_2": model(scores)}
-    means = SlicedMeans(metrics.METRICS, ["fold"], metrics.ROOT_MEAN_SQUARE)
-    for row in evaluation.rows(models, transformed(ratings, 20, 30)):
+    means = SlicedMeans(metrics.METRICS, ["fold"])
+    for row in rows_of(models, transformed(ratings, 20, 30)):
         means.add(row)
     errors = {
         fold: np.array([scores[one[0], one[1]] - one[2] for one in ratings if one[3] == fold])
@@ -198,7 +205,7 @@ def test_means_of_rows_are_over_all_test_ratings(transformed):
 def test_items_are_ordered_as_the_model_says(transformed):
     data = transformed(RATINGS, 3, 5)
     models = {name: model(SCORES, lambda ratings: -ratings) for name in ("fold_1", "fold_2")}
-    first, *_ = evaluation.rows(models, data)
+    first, *_ = rows_of(models, data)
     # From the least to the largest: 3, 4, 0, 1; relevant are 0 and 3. The errors are as they were.
     gain = 1 + 1 / math.log2(4)
     assert first["ndcg_at_10"] == pytest.approx(gain / (1 + 1 / math.log2(3)))
@@ -207,7 +214,7 @@ def test_items_are_ordered_as_the_model_says(transformed):
 
 def test_lists_are_not_longer_than_there_are_items(transformed):
     data = transformed([(0, 0, 5, 0), (0, 1, 1, -1), (1, 1, 4, -1)], 2, 3)
-    (row,) = evaluation.rows({"fold_1": model([[1.0, 5.0, 2.0], [0, 0, 0]])}, data)
+    (row,) = rows_of({"fold_1": model([[1.0, 5.0, 2.0], [0, 0, 0]])}, data)
     # 2 is before 0, 1 is seen.
     assert row["ndcg_at_10"] == pytest.approx(1 / math.log2(3))
     assert row["precision_at_10"] == pytest.approx(0.1)
@@ -215,32 +222,32 @@ def test_lists_are_not_longer_than_there_are_items(transformed):
 
 def test_predictions_that_are_not_numbers_are_no_good(transformed):
     data = transformed([(0, 0, 5, 0), (0, 1, 1, -1), (1, 1, 4, -1)], 2, 20)
-    (row,) = evaluation.rows({"fold_1": model(np.full((2, 20), np.nan))}, data)
+    (row,) = rows_of({"fold_1": model(np.full((2, 20), np.nan))}, data)
     assert math.isnan(row["rmse"][0])
     assert row["errors"] == {}
     scores = np.arange(40.0).reshape(2, 20)
     scores[0, 0] = np.nan
-    (row,) = evaluation.rows({"fold_1": model(scores)}, data)
+    (row,) = rows_of({"fold_1": model(scores)}, data)
     assert row["ndcg_at_10"] == 0.0
 
 
 def test_folds_need_models_and_training_ratings(transformed):
     data = transformed(RATINGS, 3, 5)
     with pytest.raises(ValueError, match=r"2 folds must have a model.*fold_1, without fold_2"):
-        list(evaluation.rows({"fold_1": model(SCORES)}, data))
+        rows_of({"fold_1": model(SCORES)}, data)
     data = transformed([(0, 0, 5, -1)], 3, 5)
     with pytest.raises(ValueError, match="There must be test ratings"):
-        list(evaluation.rows({"fold_1": model(SCORES)}, data))
+        rows_of({"fold_1": model(SCORES)}, data)
     data = transformed([(0, 0, 5, 0)], 3, 5)
     with pytest.raises(BadDataError, match="fold 1 with all 1 ratings"):
-        list(evaluation.rows({"fold_1": model(SCORES)}, data))
+        rows_of({"fold_1": model(SCORES)}, data)
 
 
 def test_figures_show_errors_and_metrics_by_activity(transformed):
     random = np.random.default_rng(3)
     ratings = drawn_ratings(random, 30, 40, 0.4, 2)
     models = {f"fold_{fold}": model(random.uniform(1, 5, (30, 40))) for fold in (1, 2)}
-    rows = list(evaluation.rows(models, transformed(ratings, 30, 40)))
+    rows = rows_of(models, transformed(ratings, 30, 40))
     drawn = figures.evaluation_figures(json.loads(json.dumps(rows)))
     assert drawn == figures.evaluation_figures(rows)
     assert [title.split()[0] for title in drawn] == ["Predicted", "RMSE", "NDCG@10"]
@@ -255,7 +262,7 @@ def test_figures_show_errors_and_metrics_by_activity(transformed):
     assert set(groups) <= {"1–4", "5–9", "10–19", "20–49"}
     assert sum(map(len, groups.values())) == len(rows)
     total = figures.mean(rows, "rmse")
-    means = SlicedMeans(["rmse"], (), ["rmse"])
+    means = SlicedMeans([Metric("rmse", "root mean square", average="root_mean_square")])
     for row in rows:
         means.add(row)
     assert total == pytest.approx(means.overall()["rmse"])

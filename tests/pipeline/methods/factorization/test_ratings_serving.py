@@ -8,10 +8,9 @@ import pytest
 import tensorflow as tf
 from methodical.components.base.artifacts import Examples, Model, SavedModel, TransformGraph
 from methodical.components.base.component import ExecutionContext
-from methodical.components.base.transformed_data import TransformedData
 from methodical.components.beam import shards
-from methodical.components.data.ratings import parsing
 from methodical.components.data.ratings.options import TransformOptions
+from methodical.components.data.ratings.ratings import RatingExamples
 from methodical.components.data.ratings.transforms import ToIndices
 from methodical.components.exporter import prediction_log
 from methodical.components.exporter.component import Exporter
@@ -87,7 +86,7 @@ def data(tmp_path_factory):
         return made
 
     transformed = written("transformed", [to_indices(one) for one in raw])
-    return TransformedData(transformed, graph, written("raw", raw))
+    return RatingExamples(transformed, graph, written("raw", raw))
 
 
 def export(data, folder, recommendations=K):
@@ -104,9 +103,10 @@ def export(data, folder, recommendations=K):
         outputs={"saved_model": output},
         parameters=Exporter.Parameters(),
         functions={
+            "data": RatingExamples,
             "serve": lambda models, data, parameters: serving.serving_model(
                 Additive(), data, recommendations
-            )
+            ),
         },
         model_name="ratings",
     )
@@ -146,7 +146,7 @@ def best(values, seen, length=K):
 
 
 def rated(data):
-    found = parsing.read_ratings(data)
+    found = data.read()
     by_user = {}
     for user, item, rating in zip(found.users, found.items, found.ratings, strict=True):
         by_user.setdefault(f"u{user}", {})[f"i{item}"] = float(rating)

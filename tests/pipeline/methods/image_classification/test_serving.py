@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 from methodical.components.base.artifacts import Examples, Model, SavedModel, TransformGraph
 from methodical.components.base.component import ExecutionContext
-from methodical.components.base.transformed_data import TransformedData
 from methodical.components.beam import shards
 from methodical.components.data.images import image_files
 from methodical.components.data.labelled_images import transforms
+from methodical.components.data.labelled_images.labelled_images import LabelledImages
 from methodical.components.data.labelled_images.options import TransformOptions
 from methodical.components.exporter import prediction_log
 from methodical.components.exporter.component import Exporter
@@ -65,7 +65,7 @@ def data(tmp_path_factory):
         shards.write_shard(made.uri, "test", 0, 1, encoded)
         return made
 
-    return TransformedData(written("transformed", transformed), graph, written("raw", raw))
+    return LabelledImages(written("transformed", transformed), graph, written("raw", raw))
 
 
 def by_level(scale, shift=0.0):
@@ -228,7 +228,7 @@ def test_confusion_counts_the_answers_of_all_models():
 
 def test_figures_show_wrong_images_and_the_confusion():
     rows = [row("<b>", "ü"), row("<b>", "ü"), row("ü", "<b>"), *[row("ü", "ü")] * 7]
-    gallery, matrix = figures.wrong_answers(rows).values()
+    gallery, matrix = figures.evaluation_figures(rows).values()
     namespace = "{http://www.w3.org/2000/svg}"
     shown = ElementTree.fromstring(gallery)
     pictures = list(shown.iter(f"{namespace}image"))
@@ -248,13 +248,13 @@ def test_figures_show_wrong_images_and_the_confusion():
 
 
 def test_figures_without_wrong_answers_or_with_many_classes():
-    assert figures.wrong_answers([]) == {}
-    (title,) = figures.wrong_answers([row("a", "a"), row("b", "b")])
+    assert figures.evaluation_figures([]) == {}
+    (title,) = figures.evaluation_figures([row("a", "a"), row("b", "b")])
     assert title.startswith("Confusion")
     many = [row(str(number), str(number + 1)) for number in range(60)]
-    (title,) = figures.wrong_answers(many)
+    (title,) = figures.evaluation_figures(many)
     assert title.startswith("Images")
-    assert figures.wrong_answers(many, most=5)[title].count("<image") == 5
+    assert figures.evaluation_figures(many, most=5)[title].count("<image") == 5
 
 
 @pytest.fixture(scope="module")
@@ -275,9 +275,10 @@ def exported(data, tmp_path_factory):
         outputs={"saved_model": output},
         parameters=Exporter.Parameters(),
         functions={
+            "data": LabelledImages,
             "serve": lambda models, data, parameters: serving.serving_model(
                 models["first"], by_level(60), data
-            )
+            ),
         },
         model_name="digits",
     )

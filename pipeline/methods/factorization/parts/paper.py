@@ -1,0 +1,3 @@
+"""Figure 1 of Lee & Seung 1999 shows pictures without numbers."""
+
+FIGURES = ()
