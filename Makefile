@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 
-.PHONY: run test lint clean
+.PHONY: run test lint docs clean
 
 run: $(VENV)/.installed
 	$(VENV)/bin/methodical run babi $(ARGS)
@@ -14,10 +14,18 @@ test: $(VENV)/.installed-test
 lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
-$(VENV)/bin/python:
+# The reference is read from the source, not imported: these pages need no TensorFlow.
+docs: $(VENV)-docs/.installed
+	rm -rf build/docs build/site
+	mkdir -p build/docs/methodical
+	cp -R __init__.py models components pipeline build/docs/methodical
+	$(VENV)-docs/bin/mkdocs build --strict
+
+$(VENV)/bin/python $(VENV)-docs/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 13) else f"Methodical needs Python 3.10 to 3.13. Received: Python {v[0]}.{v[1]}; choose another with make PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
 
 $(VENV)/.installed: $(VENV)/bin/python setup.cfg pyproject.toml
 	$(VENV)/bin/python -m pip install --disable-pip-version-check -q -e .
@@ -27,5 +35,9 @@ $(VENV)/.installed-test: $(VENV)/bin/python setup.cfg pyproject.toml
 	$(VENV)/bin/python -m pip install --disable-pip-version-check -q -e '.[test]'
 	@touch $@ $(VENV)/.installed
 
+$(VENV)-docs/.installed: $(VENV)-docs/bin/python docs/requirements.txt
+	$(VENV)-docs/bin/python -m pip install --disable-pip-version-check -q -r docs/requirements.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-docs build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
