@@ -49,7 +49,7 @@ def dense_network(layer_class):
 
 
 def convolutional_network(layer_class):
-    """Returns three convolutions with normalisation on 32×32 images."""
+    """Returns three convolutions with normalization on 32×32 images."""
     model = keras.Sequential([keras.Input((32, 32, 3))])
     for filters, strides in ((32, 1), (64, 2), (128, 2)):
         model.add(keras.layers.Conv2D(filters, 3, strides, padding="same", use_bias=False))

@@ -12,7 +12,7 @@ from .batch_statistics import batch_statistics, broadcast_mask, channel_view
 
 @keras.saving.register_keras_serializable(package="methodical")
 class BatchNormalization(keras.layers.Layer):
-    """Normalises each channel by the mean and the variance of its batch.
+    """Normalizes each channel by the mean and the variance of its batch.
 
     Ioffe & Szegedy 2015 (arXiv 1502.03167). In training (Algorithm 1), over the `m` values that a
     channel has in the batch, which after a convolution are all positions of all feature maps:
@@ -39,7 +39,7 @@ class BatchNormalization(keras.layers.Layer):
     Here a mask may exclude any positions, `momentum` may be `None`, and a single value per channel
     is an error. The defaults and the names of the weights are the same.
 
-    Masked positions are normalised too, but do not contribute to the statistics. Statistics are
+    Masked positions are normalized too, but do not contribute to the statistics. Statistics are
     computed and kept in float32 for float16 and bfloat16 inputs, in float64 for float64. With
     `trainable = False` the layer runs in inference mode, as in Keras.
 
@@ -48,7 +48,7 @@ class BatchNormalization(keras.layers.Layer):
     a mask, `synchronized`), the output is `β` and the moving averages are not updated. Neither are
     they by an empty batch.
 
-    **Batch renormalization** (Ioffe 2017, arXiv 1702.03275), `renorm=True`: training normalises, as
+    **Batch renormalization** (Ioffe 2017, arXiv 1702.03275), `renorm=True`: training normalizes, as
     inference does, by the moving averages, within limits; so it works with small batches:
 
     ```
@@ -63,7 +63,7 @@ class BatchNormalization(keras.layers.Layer):
     updated with the variance `(x − moving_mean)²`, since `σ²_B` is 0.
 
     **Ghost batches** (Hoffer et al. 2017, arXiv 1705.08741, Algorithm 1), `ghost_batch_size=k`:
-    training normalises each group of `k` successive examples by its own statistics. Departure: the
+    training normalizes each group of `k` successive examples by its own statistics. Departure: the
     moving averages are updated once per step, with the mean over the groups, so that `momentum` has
     the same meaning for every `k`; the paper updates them once per group.
 
@@ -107,7 +107,7 @@ class BatchNormalization(keras.layers.Layer):
 
     Call arguments:
         inputs: `(batch, …, channels)`, or with the channels on another `axis`.
-        training: bool, whether to normalise by the batch.
+        training: bool, whether to normalize by the batch.
         mask: bool, with the first axes of the inputs, such as `(batch, time)`, or broadcasting to
             all of them, such as `(batch, 1, time)` for channels first; False excludes a position
             from the statistics.
@@ -242,7 +242,7 @@ class BatchNormalization(keras.layers.Layer):
     def call(
         self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
     ) -> Tensor:
-        """Returns the normalised inputs."""
+        """Returns the normalized inputs."""
         values = ops.cast(inputs, _statistics_dtype(inputs.dtype))
         if self._uses_batch(training):
             outputs = ops.reshape(self._normalize_batch(values, mask), ops.shape(inputs))

@@ -114,8 +114,8 @@ def batch_statistics(
     divisor = max(count, 1) if static else ops.maximum(ops.cast(count, values.dtype), 1)
     mean = total / divisor
     origin = ops.stop_gradient(mean)
-    centred = values - origin
-    counted = centred if mask is None else ops.where(mask, centred, zero)
+    centered = values - origin
+    counted = centered if mask is None else ops.where(mask, centered, zero)
     squares = ops.sum(ops.square(counted), axes, keepdims=True)
     if synchronized:
         (squares,) = backend.sum_over_replicas([squares])

@@ -101,7 +101,7 @@ def inception_network(
         return keras.layers.Concatenate(name=name)([*branches, projected])
 
     image = keras.Input(input_shape, name="image")
-    x = keras.layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
+    x = keras.layers.Rescaling(2.0, offset=-1.0, name="centered")(image)
     x = convolution(x, 24, 3, "stem", strides=2 if min(height, columns) >= 16 else 1)
     if local_response_norm:
         x = LocalResponseNormalization(name="stem_local_response_norm")(x)

@@ -58,7 +58,7 @@ def estimate_population_statistics(
     `mean(x)` and `var(x, ddof=1)`, over all of a layer's inputs. This includes the variance between
     batches, which `over="batches"` excludes.
 
-    The pass normalises by the statistics of each batch, as training does, so that each layer
+    The pass normalizes by the statistics of each batch, as training does, so that each layer
     receives the inputs that it received in training. Everything else runs in inference mode, since
     there is no dropout or augmentation at inference. Sums are kept in float64 on the host. No other
     weight changes, and no weight at all if an error is raised.

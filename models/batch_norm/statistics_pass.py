@@ -1,4 +1,4 @@
-"""A pass in inference mode, except that layers normalise by the statistics of each batch."""
+"""A pass in inference mode, except that layers normalize by the statistics of each batch."""
 
 import contextlib
 from collections.abc import Callable

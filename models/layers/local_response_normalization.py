@@ -10,7 +10,7 @@ from ..types import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="methodical")
 class LocalResponseNormalization(keras.layers.Layer):
-    """Divides each activation by a power of the energy of its neighbouring feature maps.
+    """Divides each activation by a power of the energy of its neighboring feature maps.
 
     `y_c = x_c / (bias + α/n · Σ_{c'} x_{c'}²)^β`, the sum over the `n = size` feature maps around
     `c` (fewer at the ends). Krizhevsky et al. 2012, section 3.3, with α divided by the window's

@@ -86,7 +86,7 @@ def legend(x: float, y: float, entries: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def stroke(number: int) -> dict[str, Any]:
-    """Returns the colour, width and dashes of a line, the first of which stands out."""
+    """Returns the color, width and dashes of a line, the first of which stands out."""
     first = not number
     return {
         "color": ACCENT if first else MUTED,

@@ -58,7 +58,7 @@ def bar_chart(
     pictures: Sequence[str | None] = (),
     height: int = 180,
 ) -> str:
-    """Draws groups of bars, the first series in the accent colour.
+    """Draws groups of bars, the first series in the accent color.
 
     Args:
         labels: a text a group.
@@ -163,7 +163,7 @@ def histograms(
     marked_x: float | None = None,
     mark: str = "",
 ) -> str:
-    """Draws histograms over one another, the last in the accent colour.
+    """Draws histograms over one another, the last in the accent color.
 
     Args:
         counts: counts a bucket by the histogram's name.

@@ -12,7 +12,7 @@ _CELL, _TOP = 34, 30
 
 
 def confusion_matrix(counts: Mapping[tuple[str, str], int], title: str) -> str:
-    """Draws a row a true class and a column an answer: correct ones grey, wrong ones in colour.
+    """Draws a row a true class and a column an answer: correct ones gray, wrong ones in color.
 
     Args:
         counts: numbers of answers by true and predicted class.

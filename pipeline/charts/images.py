@@ -99,7 +99,7 @@ def annotated_image(
 ) -> str:
     """Draws an image with boxes, labels, scores and translucent masks above it.
 
-    Instances of one label have one colour.
+    Instances of one label have one color.
 
     Args:
         address: the image, a `data:` address.
@@ -115,7 +115,7 @@ def annotated_image(
     parts = [picture(address, 0, 0, width, height, title)]
     captions = []
     for instance in instances:
-        # Neighbours in the list are far from each other on the circle.
+        # Neighbors in the list are far from each other on the circle.
         color = hue(labels.index(instance.label) * 5 % count, count)
         left, top, right, bottom = (edge * scale for edge in instance.box)
         said = (

@@ -27,7 +27,7 @@ def line_chart(
 ) -> str:
     """Draws lines over whole numbers, for instance losses over epochs.
 
-    Lines are grey, and those that matter in the accent colour; later ones lie above earlier ones.
+    Lines are gray, and those that matter in the accent color; later ones lie above earlier ones.
 
     Args:
         series: values by the line's name; `None` and NaN leave a gap.
@@ -36,7 +36,7 @@ def line_chart(
         first_x: x of the first value.
         x_step: how far the x of a value lies behind that of the one before.
         marked_x: x that gets a dotted line, for instance the best epoch.
-        accented: names of the lines in the accent colour; `None`: the last.
+        accented: names of the lines in the accent color; `None`: the last.
         width: width in CSS pixels.
         height: height in CSS pixels.
     """
@@ -101,7 +101,7 @@ def curve_chart(
     x_range: tuple[float, float],
     point: Point | None = None,
 ) -> str:
-    """Draws curves through points with y in [0, 1], the first in colour, with a legend below.
+    """Draws curves through points with y in [0, 1], the first in color, with a legend below.
 
     Args:
         curves: points `(x, y)` by what the legend says of the curve.

@@ -1,4 +1,4 @@
-"""The colours of reports and their drawings, in light and in dark."""
+"""The colors of reports and their drawings, in light and in dark."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CARD, INK, MUTED, LINE, ACCENT, SECOND = (
 
 
 def css() -> str:
-    """Returns the rules that give a page the colours, dark ones to readers who prefer them."""
+    """Returns the rules that give a page the colors, dark ones to readers who prefer them."""
     light, dark = (
         " ".join(f"--{name}: {color};" for name, color in colors.items())
         for colors in (LIGHT, DARK)
@@ -34,11 +34,11 @@ def css() -> str:
 
 
 def hue(number: int, count: int) -> str:
-    """Returns a colour that stands out from its neighbours, on dark and on light.
+    """Returns a color that stands out from its neighbors, on dark and on light.
 
     Args:
-        number: of the colour, from 0.
-        count: how many colours go once round the circle.
+        number: of the color, from 0.
+        count: how many colors go once round the circle.
     """
     lightness, saturation = ((0.42, 0.85), (0.6, 0.6))[number % 2]
     channels = colorsys.hls_to_rgb(number / count, lightness, saturation)

@@ -24,7 +24,7 @@ class Thumbnail:
 
     Args:
         place: x and y, in any unit.
-        group: what its frame's colour stands for.
+        group: what its frame's color stands for.
         image: a `data:` address.
         title: what it says when it is pointed at.
         marked: whether it gets a dot.

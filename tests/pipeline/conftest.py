@@ -31,8 +31,8 @@ from methodical.components.base.parameters import Parameters as BaseParameters
 
 
 def misbehave(context, component):
-    """Does what the file TOY_BEHAVIOUR says for this component, once."""
-    path = os.environ.get("TOY_BEHAVIOUR", "")
+    """Does what the file TOY_BEHAVIOR says for this component, once."""
+    path = os.environ.get("TOY_BEHAVIOR", "")
     if not os.path.exists(path):
         return
     with open(path) as reader:
@@ -213,7 +213,7 @@ class Toy:
         self.folder = folder
         self.root = str(folder / "root")
         self.package = f"toy_{uuid.uuid4().hex}"
-        self.behaviour = folder / "behaviour.json"
+        self.behavior = folder / "behavior.json"
         self.monkeypatch = monkeypatch
         (folder / self.package).mkdir()
         for name, text in (
@@ -225,7 +225,7 @@ class Toy:
         ):
             (folder / self.package / name).write_text(text)
         monkeypatch.syspath_prepend(str(folder))
-        monkeypatch.setenv("TOY_BEHAVIOUR", str(self.behaviour))
+        monkeypatch.setenv("TOY_BEHAVIOR", str(self.behavior))
         self.main = importlib.import_module(f"{self.package}.main")
 
     def edit(self, name, old, new):
@@ -237,7 +237,7 @@ class Toy:
 
     def behave(self, **actions):
         """Says what a component does in its next execution."""
-        self.behaviour.write_text(json.dumps(actions))
+        self.behavior.write_text(json.dumps(actions))
 
     def runner(self, settings=None, root=None, source="counted", data_dir=None, **options):
         pipeline = self.main.build(settings or {}, source, data_dir)

@@ -30,7 +30,7 @@ def fold_batch_norm(model: keras.Model) -> tuple[keras.Model, FoldReport]:
     *Precedes* is exact for `Dense` and for convolutions without padding: a padded zero would lack
     the shift `t`. With mixed precision the new weights are computed in float64 and stored in the
     layer's own dtype; a layer in half precision that a batch normalization *precedes* then receives
-    and rounds values that are no longer normalised. Fold before quantizing: quantized layers are
+    and rounds values that are no longer normalized. Fold before quantizing: quantized layers are
     left alone.
 
     Args:

@@ -42,7 +42,7 @@ def layer_examples() -> list[LayerExample]:
 
 
 _WHOLE_BATCH = {
-    "batch_independence": "neighbours and impostors are examples of the same batch",
+    "batch_independence": "neighbors and impostors are examples of the same batch",
     "nan": "the loss of an example depends on the rest of the batch",
 }
 

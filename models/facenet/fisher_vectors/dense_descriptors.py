@@ -21,10 +21,10 @@ class DenseDescriptors(keras.layers.Layer):
 
     A window has 4×4 cells of `cell` pixels. In each cell the gradients of the image are counted by
     8 directions, each with its length and with triangular weights by its distance from the
-    cell's centre (Lowe 2004, section 6); a gradient `g` counts for the direction `n` with
+    cell's center (Lowe 2004, section 6); a gradient `g` counts for the direction `n` with
     `max(0, n·g)^5 / |g|⁴`. The 128 sums are divided by their total and their square roots taken
     (Arandjelović & Zisserman 2012, section 3), which removes the strength of the light. The row and
-    the column of the window's centre follow, by which Fisher vectors distinguish places of a face
+    the column of the window's center follow, by which Fisher vectors distinguish places of a face
     (Simonyan et al. 2013, Fisher Vector Faces in the Wild, section 2.1). Nothing is trained.
 
     Example:
@@ -82,13 +82,13 @@ class DenseDescriptors(keras.layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Returns the descriptors."""
-        grey = ops.mean(ops.cast(inputs, "float32"), axis=-1, keepdims=True)
+        gray = ops.mean(ops.cast(inputs, "float32"), axis=-1, keepdims=True)
         descriptors = []
         for height, width in self._sides(inputs.shape):
-            image = grey
-            if (height, width) != tuple(grey.shape[1:3]):
+            image = gray
+            if (height, width) != tuple(gray.shape[1:3]):
                 image = ops.image.resize(
-                    grey, (height, width), antialias=True, data_format="channels_last"
+                    gray, (height, width), antialias=True, data_format="channels_last"
                 )
             descriptors.append(self._described(image))
         return ops.cast(ops.concatenate(descriptors, axis=1), self.compute_dtype)
@@ -131,9 +131,9 @@ class DenseDescriptors(keras.layers.Layer):
         return (side - (_CELLS + 1) * self.cell) // self.strides + 1
 
     def _places(self, number, side):
-        """Returns the windows' centres as fractions of the side, 0 in the middle."""
-        centres = np.arange(number) * self.strides + (_CELLS + 1) * self.cell / 2
-        return centres / side - 0.5
+        """Returns the windows' centers as fractions of the side, 0 in the middle."""
+        centers = np.arange(number) * self.strides + (_CELLS + 1) * self.cell / 2
+        return centers / side - 0.5
 
     def _sides(self, input_shape):
         """Returns height and width at each scale."""

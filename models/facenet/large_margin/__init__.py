@@ -1,1 +1,1 @@
-"""Large margin nearest neighbours, and the projections they are learned on."""
+"""Large margin nearest neighbors, and the projections they are learned on."""

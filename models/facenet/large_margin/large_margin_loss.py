@@ -1,4 +1,4 @@
-"""The loss of large margin nearest neighbour classification, on batches."""
+"""The loss of large margin nearest neighbor classification, on batches."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..triplets.distances import squared_distances
 
 @keras.saving.register_keras_serializable(package="methodical")
 class LargeMarginLoss(keras.losses.Loss):
-    """Pulls each example's target neighbours near, and pushes impostors out of a unit margin.
+    """Pulls each example's target neighbors near, and pushes impostors out of a unit margin.
 
     Weinberger & Saul 2009, "Distance Metric Learning for Large Margin Nearest Neighbor
     Classification", equations 11 to 13, for each example `i` of a batch:
@@ -22,10 +22,10 @@ class LargeMarginLoss(keras.losses.Loss):
     loss_i = (1 − μ) Σ_j d_ij  +  μ Σ_j Σ_l max(0, 1 + d_ij − d_il)
     ```
 
-    with `d` the squared distance of two outputs, `j` over the target neighbours, the `neighbors`
+    with `d` the squared distance of two outputs, `j` over the target neighbors, the `neighbors`
     nearest examples of the same label in the batch, and `l` over all examples of other labels. The
     targets are chosen by the distances of the outputs; `LargeMarginMetric.fit` fixes them, as the
-    paper does. An example without a target neighbour, or without impostors, adds 0.
+    paper does. An example without a target neighbor, or without impostors, adds 0.
 
     Example:
 
@@ -38,7 +38,7 @@ class LargeMarginLoss(keras.losses.Loss):
     ```
 
     Args:
-        neighbors: int > 0, the number of target neighbours of an example. Defaults to 3.
+        neighbors: int > 0, the number of target neighbors of an example. Defaults to 3.
         push: float in [0, 1], μ. Defaults to 0.5.
         reduction: as for every Keras loss. Defaults to the mean over the batch.
 

@@ -1,4 +1,4 @@
-"""Large margin nearest neighbour classification: a Mahalanobis metric learned on fixed features."""
+"""Large margin nearest neighbor classification: a Mahalanobis metric learned on fixed features."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class LargeMarginMetric(keras.layers.Layer):
     features = np.random.default_rng(0).normal(labels[:, None], 1.0, (64, 3))
     metric = LargeMarginMetric()
     metric.fit(features, labels)
-    metric(features)  # (64, 3): nearest neighbours there
+    metric(features)  # (64, 3): nearest neighbors there
     ```
 
     Args:
@@ -83,7 +83,7 @@ class LargeMarginMetric(keras.layers.Layer):
     ) -> list[float]:
         """Learns the metric on fixed examples, in float64.
 
-        Minimises the sum of `LargeMarginLoss` over all examples, with the target neighbours chosen
+        Minimises the sum of `LargeMarginLoss` over all examples, with the target neighbors chosen
         once, by Euclidean distances of `x`. As in the original, steps against the gradient of `M`
         alternate with the projection to the positive semi-definite matrices of rank at most
         `size`; a step that does not lower the objective is halved. With `size=None` the problem is
@@ -93,7 +93,7 @@ class LargeMarginMetric(keras.layers.Layer):
         Args:
             x: float array (N, features).
             y: array (N,) of labels.
-            neighbors: int > 0, target neighbours. Defaults to 3.
+            neighbors: int > 0, target neighbors. Defaults to 3.
             push: float in [0, 1], μ. Defaults to 0.5.
             iterations: int >= 0, evaluations of the objective after the first. Defaults to 100.
             tolerance: float, stops if a step lowers the objective by less than this share of it.

@@ -1,4 +1,4 @@
-"""The objective of large margin nearest neighbour classification on a fixed set, in NumPy."""
+"""The objective of large margin nearest neighbor classification on a fixed set, in NumPy."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,7 +28,7 @@ def target_neighbors(x: ArrayLike, y: ArrayLike, neighbors: int = 3) -> np.ndarr
             f"Received: shapes {x.shape} and {y.shape}, {np.sum(~np.isfinite(x))} not finite"
         )
     if neighbors < 1:
-        raise ValueError(f"Expected at least one neighbour. Received: neighbors={neighbors}")
+        raise ValueError(f"Expected at least one neighbor. Received: neighbors={neighbors}")
     targets = np.full((len(x), neighbors), -1, dtype="int64")
     _, codes = np.unique(y, return_inverse=True)
     order = np.argsort(codes, kind="stable")
@@ -49,7 +49,7 @@ def large_margin_objective(
 ) -> tuple[float, np.ndarray]:
     """Returns the objective and its gradient.
 
-    Weinberger & Saul 2009, equations 11 to 13 and 17, with `j` over the target neighbours of `i`
+    Weinberger & Saul 2009, equations 11 to 13 and 17, with `j` over the target neighbors of `i`
     and `l` over all examples of other labels:
 
     ```

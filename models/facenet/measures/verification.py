@@ -171,7 +171,7 @@ def verify(distances: ArrayLike, same: ArrayLike, folds: ArrayLike | None = None
 def best_threshold(distances: ArrayLike, same: ArrayLike) -> float:
     """Returns the threshold, a float, that misclassifies the fewest pairs.
 
-    It is the middle of the gap between two neighbouring distances; of equally good gaps it is the
+    It is the middle of the gap between two neighboring distances; of equally good gaps it is the
     widest, then the lowest.
 
     Args:

@@ -10,7 +10,7 @@ from ...types import Shape, Tensor
 
 @keras.saving.register_keras_serializable(package="methodical")
 class EnergyNormalization(keras.layers.Layer):
-    """Divides each position's features by the root mean square of its neighbourhood.
+    """Divides each position's features by the root mean square of its neighborhood.
 
     `y_c(u) = x_c(u) / √(mean over channels and window of x² + ε)`, which removes the local
     strength of the light, as Dalal & Triggs (2005, section 6.4) do with histograms of gradients.
@@ -23,7 +23,7 @@ class EnergyNormalization(keras.layers.Layer):
     ```
 
     Args:
-        window: odd int ≥ 1, the side of the neighbourhood. Defaults to 3.
+        window: odd int ≥ 1, the side of the neighborhood. Defaults to 3.
         epsilon: float > 0, ε. Defaults to 1e-4.
 
     Input shape: `(B, H, W, C)`, float, channels last.

@@ -77,13 +77,13 @@ class GaborMagnitudes(keras.layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Returns the magnitudes."""
-        grey = ops.mean(inputs, axis=-1, keepdims=True)
+        gray = ops.mean(inputs, axis=-1, keepdims=True)
         # Zeros around the image would make its border an edge, the stronger the brighter it is.
         around = (self.size // 2, self.size // 2)
-        grey = ops.pad(grey, [(0, 0), around, around, (0, 0)], mode="reflect")
+        gray = ops.pad(gray, [(0, 0), around, around, (0, 0)], mode="reflect")
         responses = ops.conv(
-            grey,
-            ops.cast(self._filters, grey.dtype),
+            gray,
+            ops.cast(self._filters, gray.dtype),
             strides=self.strides,
             padding="valid",
             data_format="channels_last",

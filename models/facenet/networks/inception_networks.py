@@ -25,7 +25,7 @@ def nn2(
     multiply-adds are the table's; of 4a it prints 545 K parameters where the row has 545,536.
 
     The paper gives no details of "norm": here it is `LocalResponseNormalization` with its defaults.
-    Images are first centred to [-1, 1]. Convolutions are named `conv1`, `2_3x3_reduce`, `2_3x3`,
+    Images are first centered to [-1, 1]. Convolutions are named `conv1`, `2_3x3_reduce`, `2_3x3`,
     `3a_1x1`, … (see `inception_block`), the last layer `embedding`.
 
     Example:
@@ -153,7 +153,7 @@ def _network(input_shape, embedding_size, width, batch_norm, name, stem, modules
 
     first, reduced, second = (scaled(maps, width) for maps in stem)
     image = keras.Input(input_shape, name="image")
-    x = keras.layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
+    x = keras.layers.Rescaling(2.0, offset=-1.0, name="centered")(image)
     x = convolution(x, first, 7, "conv1", strides=2, batch_norm=batch_norm)
     x = normalized(halved(x, "pool1"), "norm1")
     x = convolution(x, reduced, 1, "2_3x3_reduce", batch_norm=batch_norm)

@@ -128,7 +128,7 @@ def _magnitudes(image, orientations, scales):
     """Returns Gabor magnitudes of each scale, on grids of a quarter of the image's sides.
 
     Two lists: averaged over windows that overlap, for the matrix, which has no notion of
-    neighbours; and over no more than the grid's spacing, for the convolutions.
+    neighbors; and over no more than the grid's spacing, for the convolutions.
     """
     smoothed, fine = [], []
     x = image

@@ -26,7 +26,7 @@ def nn1(
     layers, and 1.61 billion multiply-adds (1.6 B).
 
     The table's `concat` joins nothing and is left out; the paper gives no details of `rnorm`, here
-    it is `LocalResponseNormalization` with its defaults. Images are first centred to [-1, 1]. The
+    it is `LocalResponseNormalization` with its defaults. Images are first centered to [-1, 1]. The
     layers have the table's names, `conv1`, `pool1`, `rnorm1`, `conv2a`, … `fc2`, the
     last is `embedding`. At full size the weights take 560 MB.
 
@@ -71,7 +71,7 @@ def nn1(
         return x if batch_norm else LocalResponseNormalization(name=name)(x)
 
     image = keras.Input(input_shape, name="image")
-    x = keras.layers.Rescaling(2.0, offset=-1.0, name="centred")(image)
+    x = keras.layers.Rescaling(2.0, offset=-1.0, name="centered")(image)
     x = conv(x, 64, 7, "conv1", strides=2)
     x = rnorm(pool(x, "pool1"), "rnorm1")
     x = conv(conv(x, 64, 1, "conv2a"), 192, 3, "conv2")

@@ -125,10 +125,10 @@ class CollapseMonitor(keras.callbacks.Callback):
         """
         embeddings = np.asarray(embeddings, dtype="float64")
         count = len(embeddings)
-        # Centred, so that a spread far below the vectors' length is not lost in rounding.
-        centred = embeddings - embeddings.mean(axis=0)
-        squares = np.square(centred).sum(axis=1)
-        distances = np.maximum(squares[:, None] + squares - 2 * centred @ centred.T, 0)
+        # Centered, so that a spread far below the vectors' length is not lost in rounding.
+        centered = embeddings - embeddings.mean(axis=0)
+        squares = np.square(centered).sum(axis=1)
+        distances = np.maximum(squares[:, None] + squares - 2 * centered @ centered.T, 0)
         counts = count_triplets(
             embeddings.astype("float32"), self.labels.astype("int32"), self._current_margin()
         )

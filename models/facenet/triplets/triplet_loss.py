@@ -164,15 +164,15 @@ class TripletLoss(keras.losses.Loss):
         """Sums the hinge over all triplets; the sum is linear for fixed active triplets.
 
         `Σ_active d(a, p) − d(a, n) + α = Σ_j count(a, j) d(a, j) + α · active`. The distances are
-        centred against rounding, which changes nothing since a row's counts sum to 0.
+        centered against rounding, which changes nothing since a row's counts sum to 0.
         """
         dtype = distances.dtype
         margin = ops.cast(self._variable, dtype)
         semi_hard = self.selection == "all_semi_hard"
         counts = active_counts(distances, labels, margin, semi_hard)
         active = ops.sum(ops.relu(counts), axis=1)
-        centre = ops.stop_gradient(ops.mean(distances, axis=1, keepdims=True))
-        sums = ops.sum(counts * (distances - centre), axis=1) + margin * active
+        center = ops.stop_gradient(ops.mean(distances, axis=1, keepdims=True))
+        sums = ops.sum(counts * (distances - center), axis=1) + margin * active
         if semi_hard:
             return sums, active, active
         positive, negative = (ops.cast(mask, dtype) for mask in pair_masks(labels))

@@ -22,7 +22,7 @@ def rating_biases(
     user_penalty: float = 3.0,
     item_penalty: float = 3.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fits r_ui = μ + b_u + c_i by regularised least squares.
+    """Fits r_ui = μ + b_u + c_i by regularized least squares.
 
     The biases minimise Σ (r_ui − μ − b_u − c_i)² + κ Σ b_u² + κ' Σ c_i² with μ the mean rating
     (Koren 2010, Factor in the Neighbors, ACM TKDD 4(1), section 2.1), by exact alternating steps

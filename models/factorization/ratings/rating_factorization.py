@@ -49,7 +49,7 @@ class RatingFactorization(keras.Model):
         members: int ≥ 1. Factorizations whose predictions are averaged.
         factor_penalty: float ≥ 0. λ, in units of the rating range's length, so that it does not
             depend on the scale of the ratings.
-        penalty_exponent: float ≥ 0. p. 0 penalises all users and items alike, 1 in proportion to
+        penalty_exponent: float ≥ 0. p. 0 penalizes all users and items alike, 1 in proportion to
             their number of ratings.
         bias_penalty: float ≥ 0. κ, in ratings.
         rating_range: pair of floats, the lowest and the highest rating.

@@ -244,7 +244,7 @@ class _Measured:
         )
 
     def _embedded(self) -> dict[str, np.ndarray]:
-        """Embeds each image once that is in a pair or recognised; for baselines those in pairs."""
+        """Embeds each image once that is in a pair or recognized; for baselines those in pairs."""
         self.embedded = np.union1d(self.paired, self.recognized)
         parts: dict[str, list[np.ndarray]] = {suffix: [] for suffix in self.models}
         begin = 0

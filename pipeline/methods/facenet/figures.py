@@ -126,7 +126,7 @@ def draw_map(images: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     nearest = [image["nearest"] for image in images if image["nearest"] is not None]
     share = 100 * sum(nearest) / len(nearest) if nearest else 0.0
     title = (
-        f"{len(images)} images of {len(people)} people where t-SNE puts their embeddings, a colour "
+        f"{len(images)} images of {len(people)} people where t-SNE puts their embeddings, a color "
         f"a person: for {share:.0f} % the nearest other image is of the same person (a dot: not so)"
     )
     thumbnails = [
@@ -168,7 +168,7 @@ def draw_quality(levels: Sequence[Row], kind: str) -> dict[str, str]:
         return {}
     vals = [row["values"]["val_degraded"] for row in levels]
     title = (
-        f"VAL (colored) and accuracy (grey) in per cent by {kind}, above it one of the images: "
+        f"VAL (colored) and accuracy (gray) in per cent by {kind}, above it one of the images: "
         f"VAL from {100 * vals[0]:.1f} to {100 * vals[-1]:.1f} %; compare the paper's Table 4"
     )
     svg = bar_chart(

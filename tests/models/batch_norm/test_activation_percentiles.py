@@ -36,7 +36,7 @@ class Reference(keras.callbacks.Callback):
 
     def __init__(self):
         super().__init__()
-        self.hidden, self.normalised = [], []
+        self.hidden, self.normalized = [], []
 
     def on_train_begin(self, logs=None):
         self.on_epoch_end(0)
@@ -47,7 +47,7 @@ class Reference(keras.callbacks.Callback):
         )
         hidden = data() @ kernel + bias
         self.hidden.append(hidden)
-        self.normalised.append(gamma * (hidden - mean) / np.sqrt(variance + 1e-3) + beta)
+        self.normalized.append(gamma * (hidden - mean) / np.sqrt(variance + 1e-3) + beta)
 
 
 def fit(model, *callbacks, epochs=3, **options):
@@ -63,7 +63,7 @@ def test_percentiles_moments_and_drift_are_numpys(model):
     rows = watch.history
     assert [(row["step"], row["epoch"]) for row in rows] == [(0, 0), (6, 1), (12, 2), (18, 3)]
     columns = watch.as_arrays()
-    values = np.array([normalised[:, 2] for normalised in reference.normalised])
+    values = np.array([normalized[:, 2] for normalized in reference.normalized])
     expected = np.percentile(values, [15, 50, 85], axis=1)
     for row, name in zip(expected, ("p15", "p50", "p85"), strict=True):
         np.testing.assert_allclose(columns[f"block/sigmoid/{name}"], row, rtol=1e-4, atol=1e-5)

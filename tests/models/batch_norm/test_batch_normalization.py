@@ -378,7 +378,7 @@ def test_cumulative_average():
     np.testing.assert_allclose(array(layer.moving_variance), variance, rtol=1e-5)
 
 
-def renormalise(x, moving_mean, moving_variance, r_max, d_max, epsilon=EPSILON):
+def renormalize(x, moving_mean, moving_variance, r_max, d_max, epsilon=EPSILON):
     """Ioffe 2017, Algorithm 1, in float64: `x̂` and whether a limit was met."""
     mean, variance = x.mean(0), x.var(0)
     sigma_b, sigma = np.sqrt(variance + epsilon), np.sqrt(moving_variance + epsilon)
@@ -398,10 +398,10 @@ def test_batch_renormalization(r_max, d_max, met):
     gamma, beta, mean_0, variance_0 = (array(weight) for weight in layer.weights)
     x, upstream = normal(6, 3), normal(6, 3, seed=1)
     x64 = x.astype("float64")
-    normalised, limited = renormalise(x64, mean_0, variance_0, r_max, d_max)
+    normalized, limited = renormalize(x64, mean_0, variance_0, r_max, d_max)
     assert limited.all() == met
     y, found = gradients(layer, x, upstream, True)
-    np.testing.assert_allclose(array(y), gamma * normalised + beta, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(array(y), gamma * normalized + beta, rtol=1e-4, atol=1e-5)
     if not met:
         inference = gamma * (x64 - mean_0) / np.sqrt(variance_0 + EPSILON) + beta
         np.testing.assert_allclose(array(y), inference, rtol=1e-4, atol=1e-5)

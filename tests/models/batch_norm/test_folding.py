@@ -10,7 +10,7 @@ from keras import layers, ops
 from methodical.models.batch_norm import BatchNormalization, fold_batch_norm
 
 BATCH_NORMALIZATIONS = [BatchNormalization, layers.BatchNormalization]
-# JAX has no float64 by default, and with PyTorch Keras normalises in float32.
+# JAX has no float64 by default, and with PyTorch Keras normalizes in float32.
 DOUBLE = 1e-12 if keras.backend.backend() == "tensorflow" else 1e-5
 both = pytest.mark.parametrize("norm", BATCH_NORMALIZATIONS, ids=["ours", "keras"])
 

@@ -95,11 +95,11 @@ def test_inception_network_on_the_smallest_image():
     assert model.get_layer("mean").input.shape[1:3] == (4, 4)
 
 
-def test_inception_network_sees_centred_pixels_and_penalises_its_kernels():
+def test_inception_network_sees_centered_pixels_and_penalizes_its_kernels():
     model = inception_network((8, 8, 1), 3, width=0.1, batch_norm=False, l2=0.5)
-    centred = keras.Model(model.input, model.get_layer("centred").output)
+    centered = keras.Model(model.input, model.get_layer("centered").output)
     images = np.stack([np.zeros((8, 8, 1), "float32"), np.ones((8, 8, 1), "float32")])
-    np.testing.assert_allclose(array(centred(images))[:, 3, 5, 0], [-1, 1])
+    np.testing.assert_allclose(array(centered(images))[:, 3, 5, 0], [-1, 1])
     kernels = [weight for weight in model.weights if weight.name == "kernel"]
     assert len(kernels) == len(INCEPTION_CONVOLUTIONS) + 1
     expected = 0.5 * sum(np.sum(array(kernel) ** 2) for kernel in kernels)

@@ -41,7 +41,7 @@ def algorithm_2(batches, channels):
     return np.mean(means, axis=0), np.mean(variances, axis=0)
 
 
-def normalise(values):
+def normalize(values):
     """A new layer's output in training, in float64."""
     axes = tuple(range(values.ndim - 1))
     return (values - values.mean(axes)) / np.sqrt(values.var(axes) + EPSILON)
@@ -69,7 +69,7 @@ def test_over_batches_is_algorithm_2(model, size):
     found = estimate_population_statistics(model, batches)
     assert (found.batches, found.examples, found.unchanged) == (len(batches), 50, ())
     inputs = [linear(model, "convolution", batch) for batch in batches]
-    for name, values in (("first", inputs), ("second", [normalise(v) for v in inputs])):
+    for name, values in (("first", inputs), ("second", [normalize(v) for v in inputs])):
         mean, variance = algorithm_2(values, 4)
         layer = model.get_layer(name)
         np.testing.assert_allclose(array(layer.moving_mean), mean, rtol=1e-5, atol=1e-5)
@@ -162,9 +162,9 @@ def test_nested_shared_wrapped_and_frozen_layers():
     assert found.unchanged == (frozen.path,)
     assert len(found.mean) == 4
     np.testing.assert_array_equal(array(frozen.moving_mean), 0)
-    outputs = [normalise(normalise(batch.astype("float64"))) for batch in batches]
+    outputs = [normalize(normalize(batch.astype("float64"))) for batch in batches]
     outputs = [batch / np.sqrt(1 + EPSILON) for batch in outputs]
-    again = [normalise(batch) * 2 + 5 for batch in outputs]
+    again = [normalize(batch) * 2 + 5 for batch in outputs]
     mean, variance = algorithm_2(outputs + again, 3)
     np.testing.assert_allclose(array(shared.moving_mean), mean, rtol=1e-4)
     np.testing.assert_allclose(array(shared.moving_variance), variance, rtol=1e-4)

@@ -28,7 +28,7 @@ def images(*shape):
 
 
 def described(image, top, left, cell):
-    """One window of a grey image, pixel by pixel from the formulas."""
+    """One window of a gray image, pixel by pixel from the formulas."""
     around = np.pad(image, 1, mode="edge")
     sums = np.zeros((4, 4, 8))
     side = 5 * cell
@@ -42,7 +42,7 @@ def described(image, top, left, cell):
                 counted = max(0, dot) ** 5 / max(square, 1e-12) ** 2
                 for i in range(4):
                     for j in range(4):
-                        # A cell's centre is `cell` pixels inside its window of twice its size.
+                        # A cell's center is `cell` pixels inside its window of twice its size.
                         y = abs(row - top + 0.5 - (i + 1) * cell) / cell
                         x = abs(column - left + 0.5 - (j + 1) * cell) / cell
                         sums[i, j, k] += max(0, 1 - y) * max(0, 1 - x) * counted
@@ -52,12 +52,12 @@ def described(image, top, left, cell):
 
 def test_descriptors_are_those_of_the_formula():
     x = images(1, 14, 13, 3)
-    grey = x[0].mean(axis=-1)
+    gray = x[0].mean(axis=-1)
     found = to_numpy(DenseDescriptors((1.0,), cell=2, strides=2)(x))[0]
     grid = [(row, column) for row in (0, 2, 4) for column in (0, 2)]
     assert found.shape == (len(grid), 130)
     for (row, column), descriptor in zip(grid, found, strict=True):
-        np.testing.assert_allclose(descriptor[:128], described(grey, row, column, 2), atol=1e-3)
+        np.testing.assert_allclose(descriptor[:128], described(gray, row, column, 2), atol=1e-3)
         place = [(row + 5) / 14 - 0.5, (column + 5) / 13 - 0.5]
         np.testing.assert_allclose(descriptor[128:], place, atol=1e-6)
 

@@ -1,4 +1,4 @@
-"""Large margin nearest neighbours, against a transcription of the paper's objective in loops."""
+"""Large margin nearest neighbors, against a transcription of the paper's objective in loops."""
 
 import importlib
 
@@ -97,14 +97,14 @@ def test_the_loss_and_its_gradient_are_the_papers(neighbors, push):
 
 
 @pytest.mark.parametrize("labels", [[0, 0, 0], [0, 1, 2], [0, 0, 1]])
-def test_batches_without_impostors_or_neighbours_or_with_equal_vectors(labels):
+def test_batches_without_impostors_or_neighbors_or_with_equal_vectors(labels):
     vectors = np.ones((3, 2), "float32")
     loss = LargeMarginLoss()
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
     model.compile(keras.optimizers.SGD(0.1), loss=loss, jit_compile=False)
     model.fit(vectors, np.array(labels), verbose=0)
     assert all(np.isfinite(ops.convert_to_numpy(weight)).all() for weight in model.weights)
-    # Equal vectors: every target neighbour has every impostor at the whole margin.
+    # Equal vectors: every target neighbor has every impostor at the whole margin.
     expected = {(0, 0, 1): 0.5 * 2 / 3}.get(tuple(labels), 0.0)
     assert float(ops.convert_to_numpy(loss(np.array(labels), vectors))) == pytest.approx(expected)
 

@@ -109,7 +109,7 @@ def test_the_best_threshold_may_accept_all_or_none(same):
     assert ((distances <= threshold) == (sum(same) == 2)).all()
 
 
-def test_the_gap_between_neighbouring_floats_has_a_threshold():
+def test_the_gap_between_neighboring_floats_has_a_threshold():
     distances = np.array([1.0, np.nextafter(1.0, 2.0)])
     threshold = verification.best_threshold(distances, [True, False])
     np.testing.assert_array_equal(distances <= threshold, [True, False])

@@ -172,8 +172,8 @@ def test_embeddings_have_length_1_and_tell_images_apart(network):
     assert embeddings.shape == (3, 16)
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=-1), 1, rtol=1e-5)
     assert np.min(np.linalg.norm(embeddings - np.roll(embeddings, 1, axis=0), axis=-1)) > 1e-4
-    centred = keras.Model(model.input, model.get_layer("centred").output)
-    np.testing.assert_allclose(array(centred(images)), 2 * images - 1, rtol=1e-5, atol=1e-6)
+    centered = keras.Model(model.input, model.get_layer("centered").output)
+    np.testing.assert_allclose(array(centered(images)), 2 * images - 1, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("network", [nn1, nns1])

@@ -45,11 +45,11 @@ def wavelet(angle, wavelength, size):
 def test_magnitudes_are_those_of_the_formula():
     x = images(2, 11, 9, 3)
     found = to_numpy(GaborMagnitudes(3, wavelength=3.0, size=5)(x))
-    grey = x.mean(axis=-1)
-    grey = np.pad(grey, [(0, 0), (2, 2), (2, 2)], mode="reflect")
+    gray = x.mean(axis=-1)
+    gray = np.pad(gray, [(0, 0), (2, 2), (2, 2)], mode="reflect")
     for number in range(3):
         parts = wavelet(np.pi * number / 3, 3.0, 5)
-        for image, answer in zip(grey, found[..., number], strict=True):
+        for image, answer in zip(gray, found[..., number], strict=True):
             squares = sum(signal.correlate2d(image, part, mode="valid") ** 2 for part in parts)
             np.testing.assert_allclose(answer, np.sqrt(squares + 1e-4), atol=1e-5)
 
@@ -77,7 +77,7 @@ def test_a_constant_image_has_the_least_magnitude_and_nothing_is_trained():
 
 
 @pytest.mark.parametrize("window", [1, 3])
-def test_energy_is_the_mean_square_of_the_neighbourhood(window):
+def test_energy_is_the_mean_square_of_the_neighborhood(window):
     x = (images(2, 5, 6, 4) - 0.5).astype("float32")
     found = to_numpy(EnergyNormalization(window, epsilon=0.1)(x))
     half = window // 2

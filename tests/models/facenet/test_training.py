@@ -20,11 +20,11 @@ JIT = keras.backend.backend() != "torch"
 
 
 def faces(seed=0, identities=6, images=4):
-    """Points around one centre an identity."""
+    """Points around one center an identity."""
     generator = np.random.default_rng(seed)
-    centres = generator.normal(size=(identities, 8))
+    centers = generator.normal(size=(identities, 8))
     labels = np.repeat(np.arange(identities), images)
-    x = centres[labels] + 0.4 * generator.normal(size=(len(labels), 8))
+    x = centers[labels] + 0.4 * generator.normal(size=(len(labels), 8))
     return x.astype("float32"), labels.astype("int32")
 
 

@@ -403,9 +403,9 @@ def test_bias_baseline_solves_the_normal_equations():
     assert global_mean(ratings) == pytest.approx(ratings.mean())
     np.testing.assert_array_equal(item_popularity(items, 7), design[:, 6:].sum(0))
     assert np.isnan(global_mean([]))
-    unpenalised = rating_biases(users, items, ratings, 6, 7, 0.0, 0.0)
-    assert unpenalised[0][-1] == unpenalised[1][-1] == 0
-    assert np.isfinite(np.concatenate(unpenalised)).all()
+    unpenalized = rating_biases(users, items, ratings, 6, 7, 0.0, 0.0)
+    assert unpenalized[0][-1] == unpenalized[1][-1] == 0
+    assert np.isfinite(np.concatenate(unpenalized)).all()
 
 
 @pytest.mark.data

@@ -70,8 +70,8 @@ def test_of_the_second_pair_the_svd_takes_back_what_non_negative_parts_never_giv
     W, H = non_negative(2, "hierarchical", "nndsvd")
     parts = [np.outer(W[:, k], H[k]) for k in range(2)]
     assert min(part.min() for part in parts) >= 0
-    favourites = sorted(np.argmax(part.sum(axis=0)) for part in parts)
-    assert favourites == [1, 2]
+    favorites = sorted(np.argmax(part.sum(axis=0)) for part in parts)
+    assert favorites == [1, 2]
     fans = W / W.sum(axis=1, keepdims=True)
     romance = int(np.argmax(H[:, 2] / H.sum(axis=1)))
     assert fans[2, romance] > 0.8

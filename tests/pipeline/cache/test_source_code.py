@@ -258,7 +258,7 @@ def test_lambdas_of_one_module_are_told_apart():
     assert len({described(value)[0] for value in (first, second, third)}) == 3
 
 
-def test_lone_module_and_its_neighbours_count(tmp_path, monkeypatch):
+def test_lone_module_and_its_neighbors_count(tmp_path, monkeypatch):
     (tmp_path / "lone_method.py").write_text("def run():\n    import lone_helper\n")
     (tmp_path / "lone_helper.py").write_text("import numpy, json\n")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -26,7 +26,7 @@ def training_summary(
     baseline = {BASELINE: lines[BASELINE]} if BASELINE in lines else {}
     for name, line in lines.items():
         if name != BASELINE or len(lines) == 1:
-            drawn[f"{measure} of {name} (colored) and of {BASELINE} (grey) by step; Figure 2"] = (
+            drawn[f"{measure} of {name} (colored) and of {BASELINE} (gray) by step; Figure 2"] = (
                 line_chart(
                     {**baseline, name: line},
                     f"{measure} of {name} by step",

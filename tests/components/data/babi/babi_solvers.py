@@ -183,16 +183,16 @@ def deduce(facts, question):
 
 def induce(facts, question):
     name = re.fullmatch(r"What color is (\w+)\?", question)[1]
-    kinds, colours = {}, {}
+    kinds, colors = {}, {}
     for line, text in facts:
         if match := re.fullmatch(r"(\w+) is a (\w+)\.", text):
             kinds[match[1]] = match[2], line
         else:
             match = re.fullmatch(r"(\w+) is (\w+)\.", text)
-            colours[match[1]] = match[2], line
-    alike = [other for other in colours if kinds[other][0] == kinds[name][0]]
+            colors[match[1]] = match[2], line
+    alike = [other for other in colors if kinds[other][0] == kinds[name][0]]
     peer = max(alike, key=lambda other: kinds[other][1])
-    return colours[peer][0], (kinds[name][1], kinds[peer][1], colours[peer][1])
+    return colors[peer][0], (kinds[name][1], kinds[peer][1], colors[peer][1])
 
 
 def relative_position(facts, question):

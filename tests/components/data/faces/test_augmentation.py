@@ -33,13 +33,13 @@ def pictures():
 
 
 def bump(height, width, row, column, spread=2.0):
-    """One image with a Gaussian spot, whose centre of mass is where it was put."""
+    """One image with a Gaussian spot, whose center of mass is where it was put."""
     rows, columns = np.mgrid[:height, :width]
     spot = np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / (2 * spread**2))
     return spot[None, :, :, None].astype(np.float32)
 
 
-def centres(images):
+def centers(images):
     return np.array([scipy.ndimage.center_of_mass(image[:, :, 0]) for image in images])
 
 
@@ -57,7 +57,7 @@ def test_half_of_the_images_are_mirrored(pictures):
 
 
 def test_images_move_by_up_to_the_shift():
-    found = centres(augmented(np.repeat(bump(33, 31, 16, 15), 300, axis=0), shift=3))
+    found = centers(augmented(np.repeat(bump(33, 31, 16, 15), 300, axis=0), shift=3))
     moved = found - [16, 15]
     assert np.all(np.abs(moved) < 3.01)
     assert np.all(moved.min(axis=0) < -2.7)
@@ -76,10 +76,10 @@ def test_what_comes_in_repeats_the_border():
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_images_turn_about_their_centre_by_up_to_the_angle(flip):
-    """A spot ten pixels right of the centre stays as far and turns by the angle."""
+def test_images_turn_about_their_center_by_up_to_the_angle(flip):
+    """A spot ten pixels right of the center stays as far and turns by the angle."""
     spots = np.repeat(bump(41, 41, 20, 30), 300, axis=0)
-    down, right = (centres(augmented(spots, rotation=30, flip=flip)) - 20).T
+    down, right = (centers(augmented(spots, rotation=30, flip=flip)) - 20).T
     np.testing.assert_allclose(np.hypot(down, right), 10, atol=0.1)
     assert np.any(right < 0) == flip
     angles = np.degrees(np.arctan2(down, np.abs(right)))
@@ -88,8 +88,8 @@ def test_images_turn_about_their_centre_by_up_to_the_angle(flip):
 
 
 def test_scale_changes_both_sides_and_a_little_their_ratio():
-    right = centres(augmented(np.repeat(bump(41, 41, 20, 30), 300, axis=0), scale=0.1))[:, 1] - 20
-    down = centres(augmented(np.repeat(bump(41, 41, 30, 20), 300, axis=0), scale=0.1))[:, 0] - 20
+    right = centers(augmented(np.repeat(bump(41, 41, 20, 30), 300, axis=0), scale=0.1))[:, 1] - 20
+    down = centers(augmented(np.repeat(bump(41, 41, 30, 20), 300, axis=0), scale=0.1))[:, 0] - 20
     # The same numbers are drawn for both: the seed and the batch's number are the same.
     assert 1 / 1.105 < down.min() / 10 < 1 / 1.08
     assert 1 / 0.92 < down.max() / 10 < 1 / 0.895
@@ -106,7 +106,7 @@ def test_pose_equals_scipy_with_the_matrix_found_from_the_images():
     options = {"shift": 2, "rotation": 8, "scale": 0.1, "flip": True}
     spots = [augmented(bump(41, 41, *place, spread=1.5), **options) for place in places]
     before = np.array([[*place, 1.0] for place in places])
-    after = np.array([[*centres(spot)[0], 1.0] for spot in spots])
+    after = np.array([[*centers(spot)[0], 1.0] for spot in spots])
     back = np.linalg.solve(after, before).T[:2]
     expected = scipy.ndimage.affine_transform(
         picture[0, :, :, 0], back[:, :2], back[:, 2], order=1, mode="nearest"
@@ -143,7 +143,7 @@ def test_so_many_images_are_blurred_as_asked(pictures):
     np.testing.assert_allclose(found[changed][:, 1:-1, 1:-1], mean[changed], atol=1e-6)
 
 
-def test_a_rectangle_of_one_grey_is_erased():
+def test_a_rectangle_of_one_gray_is_erased():
     images = np.full((400, 20, 30, 3), 2 / 3, np.float32)
     images += np.float32(1e-3) * np.arange(3, dtype=np.float32)
     found = augmented(images, erase=0.5)

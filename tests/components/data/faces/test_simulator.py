@@ -21,7 +21,7 @@ def images_of(options, identities, images):
 
 
 @pytest.mark.parametrize(("file_format", "kind"), [("jpeg", "JPEG"), ("png", "PNG")])
-def test_images_are_small_colour_files_with_eyes_inside(file_format, kind):
+def test_images_are_small_color_files_with_eyes_inside(file_format, kind):
     options = SimulatorOptions(images=6, size=48, file_format=file_format, nuisance=1.5)
     faces = [face for who in range(8) for face in simulator.simulate_identity(options, who)]
     assert len({face.id for face in faces}) == 48

@@ -272,7 +272,7 @@ def test_what_is_no_face_is_a_dead_letter(read, tmp_path):
     for name, (content, _) in files.items():
         (folder / name).write_bytes(content)
     good = {
-        "grey.png": encoded(mode="L", kind="PNG"),
+        "gray.png": encoded(mode="L", kind="PNG"),
         "palette.png": encoded(mode="P", kind="PNG", transparency=0),
         "clear.png": encoded((1, 2, 3, 0), mode="RGBA", kind="PNG"),
         "still.gif": encoded(mode="P", kind="GIF"),

@@ -165,15 +165,15 @@ def test_pixels_are_those_of_pillow(kind, shape):
     assert abs(difference.mean()) < 0.2
 
 
-def test_transparent_images_are_laid_on_white_and_grey_becomes_colour():
+def test_transparent_images_are_laid_on_white_and_gray_becomes_color():
     image = np.dstack([smooth(9, 7), np.full((9, 7), 128, np.uint8)])
     image[0, :, 3], image[1, :, 3] = 0, 255
     found = FaceDecoder(9, 7, 3).of_bytes(encoded(image))
     np.testing.assert_array_equal(found[0], 255)
     np.testing.assert_array_equal(found[1], image[1, :, :3])
     np.testing.assert_array_equal(found[2], np.rint(image[2, :, :3] * (128 / 255) + 255 - 128))
-    grey = FaceDecoder(9, 7, 3).of_bytes(encoded(image[..., 0]))
-    np.testing.assert_array_equal(grey, np.repeat(image[..., :1], 3, axis=-1))
+    gray = FaceDecoder(9, 7, 3).of_bytes(encoded(image[..., 0]))
+    np.testing.assert_array_equal(gray, np.repeat(image[..., :1], 3, axis=-1))
 
 
 class _Served(tf.Module):

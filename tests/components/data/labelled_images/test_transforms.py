@@ -20,7 +20,7 @@ from PIL import Image
 
 HEIGHT, WIDTH = 7, 6
 RGBA = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 4)).astype(np.uint8)
-RGB, GREY = RGBA[..., :3], RGBA[..., 0]
+RGB, GRAY = RGBA[..., :3], RGBA[..., 0]
 
 
 def encoded(image, kind="PNG", **options):
@@ -69,45 +69,45 @@ def decode(image, channels, height=HEIGHT, width=WIDTH, binarize="false"):
 COLORS = Image.fromarray(RGB).quantize(16)
 CMYK = encoded(Image.fromarray(RGB).convert("CMYK"), "JPEG")
 JPEG = encoded(RGB, "JPEG")
-GREY_JPEG = encoded(GREY, "JPEG")
+GRAY_JPEG = encoded(GRAY, "JPEG")
 GIF = encoded(COLORS, "GIF")
-SEVERAL = encoded(COLORS, "GIF", save_all=True, append_images=[Image.fromarray(GREY)])
+SEVERAL = encoded(COLORS, "GIF", save_all=True, append_images=[Image.fromarray(GRAY)])
 
 
 @pytest.mark.parametrize(
     ("image", "expected"),
     [
         pytest.param(encoded(RGB), RGB, id="rgb"),
-        pytest.param(encoded(GREY), GREY, id="grey"),
+        pytest.param(encoded(GRAY), GRAY, id="gray"),
         pytest.param(encoded(RGBA), on_white(RGB, RGBA[..., 3]), id="rgba"),
         pytest.param(
             encoded(RGBA[..., [0, 3]].copy()),
-            on_white(GREY[..., None], RGBA[..., 3])[..., 0],
-            id="grey+alpha",
+            on_white(GRAY[..., None], RGBA[..., 3])[..., 0],
+            id="gray+alpha",
         ),
-        pytest.param(encoded(GREY.astype(np.uint16) * 256 + 77), GREY, id="16bit"),
-        pytest.param(encoded(GREY > 99), (GREY > 99) * 255, id="1bit"),
+        pytest.param(encoded(GRAY.astype(np.uint16) * 256 + 77), GRAY, id="16bit"),
+        pytest.param(encoded(GRAY > 99), (GRAY > 99) * 255, id="1bit"),
         pytest.param(encoded(COLORS), np.array(COLORS.convert("RGB")), id="palette"),
         pytest.param(JPEG, pillow(JPEG, "RGB"), id="jpeg"),
         pytest.param(encoded(RGB, "JPEG", progressive=True), pillow(JPEG, "RGB"), id="progressive"),
-        pytest.param(GREY_JPEG, pillow(GREY_JPEG, "L"), id="grey-jpeg"),
+        pytest.param(GRAY_JPEG, pillow(GRAY_JPEG, "L"), id="gray-jpeg"),
         pytest.param(CMYK, pillow(CMYK, "RGB"), id="cmyk-jpeg"),
         pytest.param(GIF, np.array(COLORS.convert("RGB")), id="gif"),
         pytest.param(SEVERAL, np.array(COLORS.convert("RGB")), id="animated-gif"),
         pytest.param(encoded(RGB, "BMP"), RGB, id="bmp"),
-        pytest.param(encoded(GREY, "BMP"), GREY, id="grey-bmp"),
+        pytest.param(encoded(GRAY, "BMP"), GRAY, id="gray-bmp"),
         pytest.param(encoded(RGBA, "BMP"), RGB, id="bmp32"),
     ],
 )
 def test_formats_decode_as_in_pillow(image, expected):
-    grey = expected.ndim == 2
+    gray = expected.ndim == 2
     assert examples.problem(image) is None
-    in_color = np.repeat(expected[..., None], 3, -1) if grey else expected
+    in_color = np.repeat(expected[..., None], 3, -1) if gray else expected
     np.testing.assert_array_equal(decode(image, 3), in_color)
-    in_grey = expected if grey else luma(expected.astype(np.int64))
-    np.testing.assert_array_equal(decode(image, 1)[..., 0], in_grey)
+    in_gray = expected if gray else luma(expected.astype(np.int64))
+    np.testing.assert_array_equal(decode(image, 1)[..., 0], in_gray)
     if b"GIF" not in image[:3]:
-        assert image_files.shape(image) == (HEIGHT, WIDTH, 1 if grey else 3)
+        assert image_files.shape(image) == (HEIGHT, WIDTH, 1 if gray else 3)
 
 
 def test_luma_is_that_of_pillow():
@@ -130,8 +130,8 @@ def test_other_sizes_are_resized_with_antialiasing(height, width):
     expected = np.einsum("ab,bcd,ec->aed", rows, RGB.astype(float), columns)
     found = decode(encoded(RGB), 3, height, width)
     assert np.abs(found - expected).max() < 0.51
-    grey = np.einsum("ab,bc,ec->ae", rows, luma(RGB.astype(np.int64)), columns)
-    assert np.abs(decode(encoded(RGB), 1, height, width)[..., 0] - grey).max() < 0.51
+    gray = np.einsum("ab,bc,ec->ae", rows, luma(RGB.astype(np.int64)), columns)
+    assert np.abs(decode(encoded(RGB), 1, height, width)[..., 0] - gray).max() < 0.51
 
 
 def test_binary_pixels_are_above_half():
@@ -144,16 +144,16 @@ def test_binary_pixels_are_above_half():
 
 def test_label_is_the_position_of_the_class():
     decoder = transforms.Decode(TransformOptions(), assets((HEIGHT, WIDTH, 1), "cab"))
-    found = decoder(features(encoded(GREY), b"b", b"train/7"))
+    found = decoder(features(encoded(GRAY), b"b", b"train/7"))
     assert found["label"] == [2]
     assert found["id"] == [b"train/7"]
-    assert found["pixels"] == [GREY.tobytes()]
+    assert found["pixels"] == [GRAY.tobytes()]
     with pytest.raises(BadRecordError, match=r"must occur.*Received: 'd', training has 3 others"):
-        decoder(features(encoded(GREY), b"d"))
+        decoder(features(encoded(GRAY), b"d"))
     options = TransformOptions(unknown_classes=True)
     decoder = transforms.Decode(options, assets((HEIGHT, WIDTH, 1), "cab"))
-    assert decoder(features(encoded(GREY), b"d"))["label"] == [-1]
-    assert decoder(features(encoded(GREY), b"b"))["label"] == [2]
+    assert decoder(features(encoded(GRAY), b"d"))["label"] == [-1]
+    assert decoder(features(encoded(GRAY), b"b"))["label"] == [2]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_broken_images_are_bad_records(image, reason):
 @pytest.mark.parametrize("shape", [(5, 5, 3), (HEIGHT, WIDTH, 3), (HEIGHT, WIDTH, 1)])
 def test_a_batch_in_a_graph_equals_image_by_image(shape, binarize):
     images = decoder.ImageDecoder(*shape, binarize=binarize == "true")
-    mixed = [encoded(RGB), GREY_JPEG, GIF, encoded(RGBA, "BMP"), CMYK, encoded(RGBA), JPEG]
+    mixed = [encoded(RGB), GRAY_JPEG, GIF, encoded(RGBA, "BMP"), CMYK, encoded(RGBA), JPEG]
     batch = tf.function(images.batch, autograph=False)
     found = batch(tf.constant(mixed)).numpy()
     height, width, channels = shape
@@ -208,7 +208,7 @@ def test_floats_are_the_255th_parts():
     ],
 )
 def test_classes_and_shape_are_learnt_on_beam(options, shape, binarize):
-    small, large = encoded(RGB[:3, :2].copy()), encoded(GREY[:4, :5].copy())
+    small, large = encoded(RGB[:3, :2].copy()), encoded(GRAY[:4, :5].copy())
     given = [
         *[features(large, label) for label in (b"10", b"9")],
         *[features(small, label) for label in (b"2", b"x", b"10")],
@@ -235,7 +235,7 @@ def test_training_images_must_have_a_shape():
 def test_parts_of_the_count_join_in_any_way():
     count = pickle.loads(pickle.dumps(count_names_and_shapes("label", TransformOptions())))
     parts = []
-    for image, label in ((encoded(RGB), b"a"), (encoded(GREY), b"b"), (encoded(RGB), b"b")):
+    for image, label in ((encoded(RGB), b"a"), (encoded(GRAY), b"b"), (encoded(RGB), b"b")):
         parts.append(count.add_input(count.create_accumulator(), features(image, label)))
     classes, shapes = count.extract_output(count.merge_accumulators(parts))
     assert classes == {"a": 1, "b": 2}

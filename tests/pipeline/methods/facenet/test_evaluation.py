@@ -312,10 +312,10 @@ def test_jpeg_of_low_quality_is_worse():
     ]
     assert errors == sorted(errors)
     assert errors[0] < 4 < errors[2]
-    colours = np.repeat(images, 3, axis=3)
-    assert degradation.compress(colours, 90).shape == colours.shape
-    assert degradation.shrink(colours, 4, 8).shape == colours.shape
-    assert degradation.shrink(colours, SIDE, SIDE).tolist() == colours.tolist()
+    colors = np.repeat(images, 3, axis=3)
+    assert degradation.compress(colors, 90).shape == colors.shape
+    assert degradation.shrink(colors, 4, 8).shape == colors.shape
+    assert degradation.shrink(colors, SIDE, SIDE).tolist() == colors.tolist()
 
 
 def test_recognition_and_clustering_of_all_images(data, found):

@@ -168,7 +168,7 @@ def test_histograms_count_the_pairs():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A split of which each person is of one grey level, but for two images that change places."""
+    """A split of which each person is of one gray level, but for two images that change places."""
     folder = tmp_path_factory.mktemp("faces")
     graph = TransformGraph(str(folder / "graph"))
     os.makedirs(graph.path("assets"))

@@ -40,7 +40,7 @@ def encoded(pixels, kind="PNG", **options):
 
 
 def faces(seed):
-    """Grey images by identity: the pattern of the person with a little noise."""
+    """Gray images by identity: the pattern of the person with a little noise."""
     random = np.random.default_rng(seed)
     for person in range(PEOPLE):
         pattern = random.integers(60, 200, (SIDE, SIDE))

@@ -50,7 +50,7 @@ def test_rows_hold_the_error_and_the_effective_number_of_components(data):
     assert figures.evaluation_figures([{"error": 1.0}]) == {}
 
 
-def test_what_is_not_a_colour_is_cut_off():
+def test_what_is_not_a_color_is_cut_off():
     found = plotted.to_pixels(np.array([-1.0, 0.5, 2.0, np.nan]))
     np.testing.assert_array_equal(found, [0, 128, 255, 0])
 

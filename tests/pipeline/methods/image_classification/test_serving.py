@@ -31,7 +31,7 @@ COUNT = 40
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """40 test images whose mean grey level, low, middle or high, is their class; one is dropped."""
+    """40 test images whose mean gray level, low, middle or high, is their class; one is dropped."""
     random = np.random.default_rng(0)
     labels = np.arange(COUNT) % len(CLASSES)
     levels = np.array([40, 120, 200])[labels][:, None, None]
@@ -69,7 +69,7 @@ def data(tmp_path_factory):
 
 
 def by_level(scale, shift=0.0):
-    """A model whose logits are largest for the class of the mean grey level."""
+    """A model whose logits are largest for the class of the mean gray level."""
     centers = np.array([40, 120, 200]) / 255 + shift
     model = keras.Sequential(
         [
@@ -83,7 +83,7 @@ def by_level(scale, shift=0.0):
 
 
 def levels(data):
-    """Mean grey levels in [0, 1] and labels, read by hand."""
+    """Mean gray levels in [0, 1] and labels, read by hand."""
     found = []
     for serialized in data.serialized("test").as_numpy_iterator():
         feature = tf.train.Example.FromString(serialized).features.feature
