@@ -204,9 +204,9 @@ class SourceCode:
         if top not in self._places:
             loaded = sys.modules.get(top)
             # What is not loaded yet is found without importing it.
-            found = loaded or importlib.machinery.PathFinder.find_spec(top)
-            folders = getattr(found, "__path__" if loaded else "submodule_search_locations", None)
-            file = getattr(found, "__file__" if loaded else "origin", None)
+            origin = loaded or importlib.machinery.PathFinder.find_spec(top)
+            folders = getattr(origin, "__path__" if loaded else "submodule_search_locations", None)
+            file = getattr(origin, "__file__" if loaded else "origin", None)
             path = next(iter(folders or ()), file)
             self._places[top] = pathlib.Path(path) if path else None
         return self._places[top]

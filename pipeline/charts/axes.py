@@ -77,10 +77,10 @@ def legend(x: float, y: float, entries: Iterable[tuple[str, str]]) -> list[str]:
     """
     return [
         part
-        for index, (sign, said) in enumerate(entries)
+        for index, (sign, label) in enumerate(entries)
         for part in (
             f'<g transform="translate({x + 13:g} {y + 15 * index - 4:g})">{sign}</g>',
-            text(x + 32, y + 15 * index, said, "start"),
+            text(x + 32, y + 15 * index, label, "start"),
         )
     ]
 

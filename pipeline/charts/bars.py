@@ -87,10 +87,12 @@ def bar_chart(
             if value is None:
                 continue
             x = axes.x(index) + (group - thick * len(series)) / 2 + place * thick
-            said = f"{labels[index]} {name}: {show(value)}".strip()
+            tooltip = f"{labels[index]} {name}: {show(value)}".strip()
             y = axes.y(value)
             parts.append(
-                rectangle(x, y, thick - 1, axes.bottom - y, color, title=said, fill_opacity=opacity)
+                rectangle(
+                    x, y, thick - 1, axes.bottom - y, color, title=tooltip, fill_opacity=opacity
+                )
             )
             if pictures:
                 parts.append(text(x + thick / 2, y - 4, show(value), color=INK))

@@ -19,30 +19,34 @@ def confusion_matrix(counts: Mapping[tuple[str, str], int], title: str) -> str:
         title: what is drawn, for those who cannot see it.
     """
     names = sorted({name for pair in counts for name in pair}, key=natural_key)
-    wrong = max((count for (truth, given), count in counts.items() if truth != given), default=1)
+    wrong = max(
+        (count for (truth, predicted), count in counts.items() if truth != predicted), default=1
+    )
     left = 14 + 7.5 * max(len(shortened(name)) for name in names)
     size = len(names) * _CELL
     parts = []
     for row, truth in enumerate(names):
         y = _TOP + row * _CELL
         middle = left + (row + 0.5) * _CELL
-        total = sum(counts.get((truth, given), 0) for given in names)
+        total = sum(counts.get((truth, predicted), 0) for predicted in names)
         share = counts.get((truth, truth), 0) / total if total else 0.0
         parts.append(text(middle, 20, shortened(truth, 4)))
         parts.append(text(left - 6, y + 21, shortened(truth), "end"))
         if total:
             parts.append(text(left + size + 8, y + 21, f"{100 * share:.1f} %", "start"))
-        for column, given in enumerate(names):
-            count, x = counts.get((truth, given), 0), left + column * _CELL
-            shade = share * 0.4 if given == truth else 0.1 + 0.8 * count / wrong if count else 0.06
+        for column, predicted in enumerate(names):
+            count, x = counts.get((truth, predicted), 0), left + column * _CELL
+            shade = (
+                share * 0.4 if predicted == truth else 0.1 + 0.8 * count / wrong if count else 0.06
+            )
             parts.append(
                 rectangle(
                     x + 1,
                     y + 1,
                     _CELL - 2,
                     _CELL - 2,
-                    MUTED if given == truth or not count else SECOND,
-                    title=f"{truth} answered as {given}: {count:,} of {total:,}",
+                    MUTED if predicted == truth or not count else SECOND,
+                    title=f"{truth} answered as {predicted}: {count:,} of {total:,}",
                     rx=3,
                     fill_opacity=shade,
                 )

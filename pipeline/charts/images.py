@@ -118,7 +118,7 @@ def annotated_image(
         # Neighbors in the list are far from each other on the circle.
         color = hue(labels.index(instance.label) * 5 % count, count)
         left, top, right, bottom = (edge * scale for edge in instance.box)
-        said = (
+        caption = (
             instance.label if instance.score is None else f"{instance.label} {instance.score:.2f}"
         )
         if instance.mask is not None:
@@ -138,17 +138,17 @@ def annotated_image(
                 right - left,
                 bottom - top,
                 "none",
-                title=said,
+                title=caption,
                 stroke=color,
                 stroke_width=2,
                 pointer_events="all",
             )
         )
-        wide = 8 + 11 * CHARACTER * len(said)
+        wide = 8 + 11 * CHARACTER * len(caption)
         # Above the box where there is room, else inside, and never past the right edge.
         x, y = max(0, min(left - 1, width - wide)), top - 15 if top >= 15 else top
         captions.append(rectangle(x, y, wide, 15, color))
-        captions.append(text(x + 4, y + 11, said, "start", "#fff"))
+        captions.append(text(x + 4, y + 11, caption, "start", "#fff"))
     return drawing(width, height, title, [*parts, *captions])
 
 

@@ -76,19 +76,19 @@ def line_chart(
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """A point on a curve that is said in the legend, with an interval of its y.
+    """A point on a curve with a label in the legend, with an interval of its y.
 
     Args:
         x: of the point.
         y: of the point.
         interval: lowest and highest y.
-        said: what it is.
+        label: what it is.
     """
 
     x: float
     y: float
     interval: tuple[float, float]
-    said: str
+    label: str
 
 
 def curve_chart(
@@ -117,13 +117,13 @@ def curve_chart(
     for index, points in reversed(list(enumerate(curves.values()))):
         placed = dict.fromkeys((axes.x(x), axes.y(y)) for x, y in points)
         parts.append(polyline(list(placed), **stroke(index)))
-    entries = [(line(-13, 0, 13, 0, **stroke(index)), said) for index, said in enumerate(curves)]
+    entries = [(line(-13, 0, 13, 0, **stroke(index)), label) for index, label in enumerate(curves)]
     if point is not None:
         x, (low, high) = axes.x(point.x), map(axes.y, point.interval)
         parts += [line(x - 5, y, x + 5, y, INK, stroke_width=1.5) for y in (low, high)]
         parts.append(line(x, low, x, high, INK, stroke_width=1.5))
         parts.append(circle(x, axes.y(point.y), 4, ACCENT))
-        entries.append((circle(0, 0, 4, ACCENT), point.said))
+        entries.append((circle(0, 0, 4, ACCENT), point.label))
     # Below the area: curves may pass anywhere in it.
     below = axes.bottom + 54
     parts += legend(axes.left, below, entries)

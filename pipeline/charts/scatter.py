@@ -44,8 +44,8 @@ def thumbnail_map(thumbnails: Sequence[Thumbnail], title: str) -> str:
         thumbnails: at least one.
         title: what is drawn, for those who cannot see it.
     """
-    places = _spread(np.array([each.place for each in thumbnails], float))
-    groups = sorted({each.group for each in thumbnails})
+    places = _spread(np.array([thumbnail.place for thumbnail in thumbnails], float))
+    groups = sorted({thumbnail.group for thumbnail in thumbnails})
     parts = []
     for (x, y), thumbnail in zip(places.tolist(), thumbnails, strict=True):
         color = hue(groups.index(thumbnail.group), len(groups))

@@ -92,10 +92,10 @@ def drawing(
 
 
 def text(
-    x: float, y: float, said: str, anchor: str = "middle", color: str = MUTED, **attributes: Any
+    x: float, y: float, content: str, anchor: str = "middle", color: str = MUTED, **attributes: Any
 ) -> str:
     """Returns a text whose baseline's start, middle or end is at a place."""
-    return element("text", escape(said), x=x, y=y, text_anchor=anchor, fill=color, **attributes)
+    return element("text", escape(content), x=x, y=y, text_anchor=anchor, fill=color, **attributes)
 
 
 def line(x1: float, y1: float, x2: float, y2: float, color: str = LINE, **attributes: Any) -> str:

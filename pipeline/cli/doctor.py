@@ -61,8 +61,11 @@ def _requirements() -> list[Finding]:
         return [_finding("methodical", "broken", "not installed: pip install -e .")]
     required = [Requirement(text) for text in texts]
     # A requirement of an extra does not count without that extra.
-    needed = [one for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
-    return [_requirement(requirement) for requirement in needed]
+    return [
+        _requirement(requirement)
+        for requirement in required
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    ]
 
 
 def _requirement(requirement: Requirement) -> Finding:

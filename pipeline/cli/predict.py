@@ -71,8 +71,10 @@ def predict_command(
     signatures = offered_signatures(folder)
     of_files = _signatures_of_files(signatures)
 
-    def command(root: str, as_json: bool, files: tuple[str, ...] = (), **given: str | None) -> None:
-        inputs = {name: text for name, text in given.items() if text is not None}
+    def command(
+        root: str, as_json: bool, files: tuple[str, ...] = (), **options: str | None
+    ) -> None:
+        inputs = {name: text for name, text in options.items() if text is not None}
         inputs |= _inputs_of_files(of_files, files, inputs)
         signature = _signature_of(signatures, inputs, of_files)
         outputs = _ask(folder, signature, inputs)
@@ -113,12 +115,12 @@ def _ask(folder: str, signature: str, inputs: Mapping[str, str]) -> dict[str, An
         if wrong:
             raise ValueError(f"{REFUSED}{wrong}")
     except ValueError as error:
-        said = _by_file(str(error), read, len(inputs))
+        message = _by_file(str(error), read, len(inputs))
         names = [text for text in inputs.values() if os.path.isfile(text)]
         if names:
-            end = "" if said.endswith((".", "!", "?")) else "."
-            said += f"{end} To read a file write @ before its name: @{names[0]}"
-        raise click.UsageError(said) from error
+            end = "" if message.endswith((".", "!", "?")) else "."
+            message += f"{end} To read a file write @ before its name: @{names[0]}"
+        raise click.UsageError(message) from error
     return outputs
 
 
@@ -159,11 +161,11 @@ def example_command(method: str, root: str, named_root: str | None = None) -> st
 
 def _files_told(of_files: Mapping[str, Sequence[str]]) -> str:
     """Says which inputs so many files without an option are."""
-    told = []
+    descriptions = []
     for names in of_files.values():
         count, verb = ("one file", "is") if len(names) == 1 else (f"{len(names)} files", "are")
-        told.append(f"{count} {verb} {' and '.join(map(_flag, names))}")
-    return ", ".join(told)
+        descriptions.append(f"{count} {verb} {' and '.join(map(_flag, names))}")
+    return ", ".join(descriptions)
 
 
 def _by_file(message: str, read: Mapping[str, str], inputs: int) -> str:
@@ -176,25 +178,25 @@ def _by_file(message: str, read: Mapping[str, str], inputs: int) -> str:
     """
     if not message.startswith(REFUSED):
         return message
-    said = message.removeprefix(REFUSED)
+    explanation = message.removeprefix(REFUSED)
     if inputs == 1 and read:
-        return f"The model refuses {next(iter(read.values()))}: {said}"
+        return f"The model refuses {next(iter(read.values()))}: {explanation}"
     for name, file in read.items():
         escaped = file.replace("\\", "\\\\")
-        said = re.sub(rf"(^|; ){re.escape(name)}: ", rf"\g<1>{escaped}: ", said)
-    return f"{REFUSED}{said}"
+        explanation = re.sub(rf"(^|; ){re.escape(name)}: ", rf"\g<1>{escaped}: ", explanation)
+    return f"{REFUSED}{explanation}"
 
 
 def _inputs_of_files(
-    of_files: Mapping[str, Sequence[str]], files: Sequence[str], given: Mapping[str, str]
+    of_files: Mapping[str, Sequence[str]], files: Sequence[str], options: Mapping[str, str]
 ) -> dict[str, str]:
     """Returns the inputs that files without an option are: those of the signature with as many."""
     if not files:
         return {}
-    if given:
+    if options:
         raise click.UsageError(
             f"Give files, or options. Received: {', '.join(files)} and "
-            f"{', '.join(map(_flag, given))}"
+            f"{', '.join(map(_flag, options))}"
         )
     for names in of_files.values():
         if len(names) == len(files):
@@ -209,25 +211,25 @@ def _counted(of_files: Mapping[str, Sequence[str]]) -> str:
 
 def _signature_of(
     signatures: Mapping[str, Inputs],
-    given: Mapping[str, str],
+    options: Mapping[str, str],
     of_files: Mapping[str, Sequence[str]],
 ) -> str:
     """Returns the signature that takes the inputs given."""
     for signature, inputs in signatures.items():
-        if set(inputs) == set(given):
+        if set(inputs) == set(options):
             return signature
     choices = [" and ".join(map(_flag, inputs)) for inputs in signatures.values()]
     if of_files:
         choices.append(f"{_counted(of_files)} without an option")
-    received = ", ".join(map(_flag, given)) or "none of them"
+    received = ", ".join(map(_flag, options)) or "none of them"
     raise click.UsageError(f"Give {', or '.join(choices)}. Received: {received}")
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, list):
         if len(value) > _MOST_NUMBERS and all(isinstance(entry, float) for entry in value):
-            some = ", ".join(_shown(entry) for entry in value[:_MOST_NUMBERS])
-            return f"{some}, … ({len(value)} numbers; --json shows all)"
+            first = ", ".join(_shown(entry) for entry in value[:_MOST_NUMBERS])
+            return f"{first}, … ({len(value)} numbers; --json shows all)"
         entries = [_shown(entry) for entry in value if entry not in ("", -1)]
         separator = ("\n" + " " * 21) if any(" " in entry for entry in entries) else ", "
         return separator.join(entries)

@@ -141,8 +141,8 @@ def complaint(message: str) -> str:
     'Invalid PNG data, size 60'
     ```
     """
-    said = message.partition("\n\t [[")[0].strip().splitlines()
-    return said[-1].removeprefix("assertion failed: ") if said else "no reason is given"
+    lines = message.partition("\n\t [[")[0].strip().splitlines()
+    return lines[-1].removeprefix("assertion failed: ") if lines else "no reason is given"
 
 
 def _plain(value: Any) -> Any:
@@ -160,16 +160,16 @@ def quiet() -> Iterator[None]:
     """Keeps back what TensorFlow says while it loads, and shows it after an error."""
     sys.stderr.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
         faulthandler.enable(saved)
         try:
             yield
         except ValueError:
             raise  # One sentence about the inputs, which the noise would hide.
         except BaseException:
-            said.seek(0)
-            os.write(saved, said.read())
+            messages.seek(0)
+            os.write(saved, messages.read())
             raise
         finally:
             faulthandler.disable()

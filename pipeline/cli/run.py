@@ -128,8 +128,8 @@ def _new_runner(
     try:
         values: dict[str, Any] = {}
         if options["config"]:
-            given, values = settings.read_config(options["config"])
-            for name, value in given.items():
+            configured, values = settings.read_config(options["config"])
+            for name, value in configured.items():
                 parameter = "source" if name == "data" else name
                 origin = ctx.get_parameter_source(parameter)
                 if origin is not click.core.ParameterSource.COMMANDLINE:

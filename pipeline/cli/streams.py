@@ -11,9 +11,9 @@ from typing import IO
 
 
 @contextmanager
-def only_json_on_stdout(wanted: bool) -> Iterator[IO[str]]:
+def only_json_on_stdout(as_json: bool) -> Iterator[IO[str]]:
     """Yields where the document goes; whatever else is written to stdout goes to stderr."""
-    if not wanted:
+    if not as_json:
         yield sys.stdout
         return
     stdout = sys.stdout

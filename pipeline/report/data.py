@@ -38,8 +38,8 @@ def statistics(outputs: Outputs) -> dict[str, Any]:
     for split in _splits(artifact.uri):
         path = artifact.path(f"Split-{split}", "FeatureStats.pb")
         with filesystem.open_file(path, "rb") as reader:
-            found = statistics_pb2.DatasetFeatureStatisticsList.FromString(reader.read())
-        for dataset in found.datasets:
+            statistics = statistics_pb2.DatasetFeatureStatisticsList.FromString(reader.read())
+        for dataset in statistics.datasets:
             counts[split] = dataset.num_examples
             for feature in dataset.features:
                 name = feature.name or ".".join(feature.path.step)
@@ -65,11 +65,11 @@ def anomalies(outputs: Outputs) -> dict[str, Any]:
     for split in splits:
         path = artifact.path(f"Split-{split}", "SchemaDiff.pb")
         with filesystem.open_file(path, "rb") as reader:
-            found = anomalies_pb2.Anomalies.FromString(reader.read())
-        every = dict(found.anomaly_info)
-        if found.HasField("dataset_anomaly_info"):
-            every[DATA_SET] = found.dataset_anomaly_info
-        if found.data_missing:
+            split_anomalies = anomalies_pb2.Anomalies.FromString(reader.read())
+        every = dict(split_anomalies.anomaly_info)
+        if split_anomalies.HasField("dataset_anomaly_info"):
+            every[DATA_SET] = split_anomalies.dataset_anomaly_info
+        if split_anomalies.data_missing:
             rows.append(_anomaly(split, DATA_SET, "the split is empty", ""))
         for name in sorted(every):
             info = every[name]
@@ -82,7 +82,7 @@ def anomalies(outputs: Outputs) -> dict[str, Any]:
 
 def dead_letters(outputs: Outputs) -> dict[str, Any]:
     """Returns the first dead letters of every stage, those of a failed stage among them."""
-    found = [
+    letters = [
         (component, artifact.path(Examples.DEAD_LETTERS))
         for component, output in (
             ("ExampleGen", "examples"),
@@ -93,10 +93,10 @@ def dead_letters(outputs: Outputs) -> dict[str, Any]:
     folder = outputs.run_path()
     for name in filesystem.list_dir(folder):
         if kept := KEPT.fullmatch(name):
-            found.append((kept.group(1) or "failed stage", filesystem.join(folder, name)))
+            letters.append((kept.group(1) or "failed stage", filesystem.join(folder, name)))
     total = 0
     rows: list[dict[str, Any]] = []
-    for component, path in found:
+    for component, path in letters:
         total += count_lines(path)
         rows.extend(
             {
@@ -205,9 +205,9 @@ def _cell(feature: Any, name: str, split: str) -> dict[str, Any]:
         facts.append(("median", number(stats.median)))
         if stats.num_zeros:
             facts.append(("zeros", number(stats.num_zeros)))
-        drawn = sorted(stats.histograms, key=lambda found: found.type)[:1]
-        for found in drawn:
-            buckets = [(b.low_value, b.high_value, b.sample_count) for b in found.buckets]
+        drawn = sorted(stats.histograms, key=lambda histogram_stats: histogram_stats.type)[:1]
+        for histogram_stats in drawn:
+            buckets = [(b.low_value, b.high_value, b.sample_count) for b in histogram_stats.buckets]
             cell["chart"] = histogram(buckets, f"histogram of {name} in {split}")
     elif which == "string_stats":
         facts.append(("different", number(stats.unique)))

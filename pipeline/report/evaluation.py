@@ -25,25 +25,25 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
     artifact = outputs.artifact("Evaluator", "evaluation", ModelEvaluation)
     if artifact is None:
         return {}
-    found = artifact.read_json("evaluation.json")
+    record = artifact.read_json("evaluation.json")
     if method is not None:
-        found = compared(method.role("paper"), found, parameters_of(outputs.run))
-    higher = found.get("higher_is_better", True)
-    main = found.get("main") or next(iter(found.get("metrics") or {}), "")
-    paper = found.get("paper") or []
-    baseline = found.get("baseline") or {}
+        record = compared(method.role("paper"), record, parameters_of(outputs.run))
+    higher = record.get("higher_is_better", True)
+    main = record.get("main") or next(iter(record.get("metrics") or {}), "")
+    paper = record.get("paper") or []
+    baseline = record.get("baseline") or {}
     beside = [figure for figure in paper if figure["metric"] == main and _comparable(figure)]
     columns = list(dict.fromkeys(figure["column"] for figure in beside))
-    examples = measured_examples(found)
-    column = found.get("column")
-    sliced, sliced_before = found.get("mean_over_slices"), baseline.get("mean_over_slices")
+    examples = measured_examples(record)
+    column = record.get("column")
+    sliced, sliced_before = record.get("mean_over_slices"), baseline.get("mean_over_slices")
     before = {_key(row["slice"]): row["metrics"] for row in baseline.get("slices") or ()}
     before[()] = (sliced_before or {}).get("metrics") or baseline.get("metrics") or {}
-    total = (sliced or {}).get("metrics") or found.get("metrics") or {}
+    total = (sliced or {}).get("metrics") or record.get("metrics") or {}
 
     baselines = [metric.name for metric in getattr(method, "metrics", ()) if metric.baseline]
     theirs_all = [figure["value"] for figure in beside]
-    values = [row["metrics"].get(main) for row in found.get("slices") or ()]
+    values = [row["metrics"].get(main) for row in record.get("slices") or ()]
     values += [total.get(main)]
     values += theirs_all
     maximum = _maximum([value for value in values if value is not None])
@@ -71,15 +71,15 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
             "last": show(last),
             "delta_last": delta(value, last, higher, show),
             "measured": {name for name, value in metrics.items() if value is not None},
-            "others": {name: number(metrics.get(name)) for name in found.get("metrics") or {}},
+            "others": {name: number(metrics.get(name)) for name in record.get("metrics") or {}},
         }
 
     tables: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for row in sorted(found.get("slices") or (), key=lambda row: _natural(row["slice"])):
+    for row in sorted(record.get("slices") or (), key=lambda row: _natural(row["slice"])):
         if row["slice"]:
             count = row.get("counts", {}).get(main, row.get("count") or 0)
-            made = line(row["slice"], count, row["metrics"])
-            tables.setdefault(tuple(row["slice"]), []).append(made)
+            entry = line(row["slice"], count, row["metrics"])
+            tables.setdefault(tuple(row["slice"]), []).append(entry)
     overall = line({}, examples, total)
     totals = [overall]
     if sliced:
@@ -87,22 +87,22 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
         overall["label"] = (
             "mean" if deviation is None else f"mean (standard deviation {show(deviation)})"
         )
-        every = line({}, examples, found["metrics"])
+        every = line({}, examples, record["metrics"])
         comparable = {
             "paper": ["–"] * len(columns),
             "delta_paper": NO_DELTA,
             "delta_last": NO_DELTA,
         }
         totals.insert(0, {**every, **comparable, "label": ALL, "last": "–"})
-        totals[0]["bar"] = bar(found["metrics"].get(main), maximum, f"all: {every['value']}")
+        totals[0]["bar"] = bar(record["metrics"].get(main), maximum, f"all: {every['value']}")
     return {
-        "split": found.get("split"),
+        "split": record.get("split"),
         "examples": number(examples),
         "main": main,
-        "unit": (found.get("units") or {}).get(main, ""),
-        "units": found.get("units") or {},
+        "unit": (record.get("units") or {}).get(main, ""),
+        "units": record.get("units") or {},
         "metrics": [
-            name for name, value in (found.get("metrics") or {}).items() if value is not None
+            name for name, value in (record.get("metrics") or {}).items() if value is not None
         ],
         "columns": columns,
         "column": column if column in columns else None,
@@ -111,7 +111,7 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
         "baselines": [
             {
                 "name": name,
-                "unit": (found.get("units") or {}).get(name, ""),
+                "unit": (record.get("units") or {}).get(name, ""),
                 "value": show(total.get(name)),
                 "delta": delta(total.get(main), total.get(name), higher, show),
             }
@@ -119,28 +119,28 @@ def evaluation(outputs: Outputs, method: Any) -> dict[str, Any]:
             if total.get(name) is not None
         ],
         "mean_over": (sliced or {}).get("slice"),
-        "label": found.get("main_label") or main,
+        "label": record.get("main_label") or main,
         "tables": [
             {"by": ", ".join(by), "rows": rows}
             for by, rows in tables.items()
             if any(main in row["measured"] for row in rows)
         ],
         "further": [
-            _further(", ".join(by), rows, found.get("metrics") or {})
+            _further(", ".join(by), rows, record.get("metrics") or {})
             for by, rows in tables.items()
             if not any(main in row["measured"] for row in rows)
         ],
         "rows": [row for rows in tables.values() for row in rows],
-        "others": _other_figures(found, main),
+        "others": _other_figures(record, main),
         "remarks": _remarks(beside),
-        "thresholds": found.get("thresholds") or [],
+        "thresholds": record.get("thresholds") or [],
         "baseline": bool(baseline),
         "baseline_uri": baseline.get("uri"),
-        **_plots(artifact, found, method),
+        **_plots(artifact, record, method),
     }
 
 
-def _plots(artifact: ModelEvaluation, found: Mapping[str, Any], method: Any) -> dict[str, Any]:
+def _plots(artifact: ModelEvaluation, record: Mapping[str, Any], method: Any) -> dict[str, Any]:
     """Returns the method's drawings of its models and of the measures of sets."""
     if not filesystem.exists(artifact.path(PLOTTED)):
         # Roots of version 0.1 have the figures as the Evaluator drew them.
@@ -151,7 +151,7 @@ def _plots(artifact: ModelEvaluation, found: Mapping[str, Any], method: Any) -> 
         figures |= drawing.plot(artifact.read_json(PLOTTED))
         measure_figures = getattr(drawing, "measure_figures", None)
         if measure_figures is not None:
-            figures |= measure_figures(found["measures"])
+            figures |= measure_figures(record["measures"])
     return {"figures": checked_figures(figures)}
 
 
@@ -216,7 +216,7 @@ def delta(
     }
 
 
-def _other_figures(found: Mapping[str, Any], main: str) -> list[dict[str, Any]]:
+def _other_figures(record: Mapping[str, Any], main: str) -> list[dict[str, Any]]:
     return [
         {
             "metric": figure["metric"],
@@ -226,7 +226,7 @@ def _other_figures(found: Mapping[str, Any], main: str) -> list[dict[str, Any]]:
             "column": figure["column"],
             "remark": figure.get("remark", ""),
         }
-        for figure in found.get("paper") or ()
+        for figure in record.get("paper") or ()
         if figure["metric"] != main or not _comparable(figure)
     ]
 

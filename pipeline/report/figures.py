@@ -22,13 +22,13 @@ def is_picture(value: Any) -> bool:
 
 def checked_figures(figures: Mapping[str, str]) -> list[dict[str, str]]:
     """Returns figures as `title` and `svg`, and `problem` where one must not be shown."""
-    found = []
+    checked = []
     for title, text in figures.items():
         objection = unsafe(text)
-        found.append({"title": title, "svg": "" if objection else text})
+        checked.append({"title": title, "svg": "" if objection else text})
         if objection:
-            found[-1]["problem"] = objection
-    return found
+            checked[-1]["problem"] = objection
+    return checked
 
 
 def drawn_figures(artifact: Artifact, name: str) -> list[dict[str, str]]:

@@ -68,13 +68,13 @@ def lineage_graph(stages: Sequence[Mapping[str, Any]]) -> str:
     for artifact in artifacts:
         parts.append(_lane(artifact, shown, x_of, y_of))
     for index, stage in enumerate(shown):
-        y, said = y_of(index), _short(stage["execution_id"])
+        y, label = y_of(index), _short(stage["execution_id"])
         fill = CARD if stage["state"] == "cached" else INK
         bold = {"font_family": "system-ui,sans-serif", "font_size": 12.5, "font_weight": 600}
         parts += [
             circle(LEFT, y, 4.5, fill, stroke=INK, stroke_width=1.5),
             text(LEFT - 14, y - 1, stage["component"], "end", INK, **bold),
-            text(LEFT - 14, y + 12, said, "end", font_size=10),
+            text(LEFT - 14, y + 12, label, "end", font_size=10),
             text(right + 2, y + 4, named[index], "start", INK),
         ]
     if earlier:

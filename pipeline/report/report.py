@@ -95,8 +95,8 @@ def _head(
     run: Mapping[str, Any], root: str, method: Any, measured: Mapping[str, Any]
 ) -> dict[str, Any]:
     paper = getattr(method, "paper", "") or ""
-    found = re.search(r"\b(?:arXiv[: ]*)?(\d{4}\.\d{4,5})\b", paper)
-    parts = (paper[: found.start()], found.group(), paper[found.end() :]) if found else (paper,)
+    match = re.search(r"\b(?:arXiv[: ]*)?(\d{4}\.\d{4,5})\b", paper)
+    parts = (paper[: match.start()], match.group(), paper[match.end() :]) if match else (paper,)
     versions = run.get("versions") or {}
     facts = [
         ("started", _when(run.get("started"))),
@@ -117,7 +117,7 @@ def _head(
     return {
         "title": run.get("title") or getattr(method, "title", "") or run.get("method") or "",
         "paper": parts,
-        "paper_url": f"https://arxiv.org/abs/{found.group(1)}" if found else "",
+        "paper_url": f"https://arxiv.org/abs/{match.group(1)}" if match else "",
         "badges": badges,
         "state_tone": {"complete": "good", "stopped": "warn"}.get(run.get("state", ""), "bad"),
         "facts": [(name, value) for name, value in facts if value],

@@ -29,7 +29,7 @@ def collect(paths: Sequence[str]) -> list[Record]:
     Raises:
         FileNotFoundError: a root has no run.
     """
-    found = []
+    records = []
     for path in paths:
         root = Root(path)
         with open_store(root) as store:
@@ -44,7 +44,7 @@ def collect(paths: Sequence[str]) -> list[Record]:
             if evaluator.get("execution_id") in seen:
                 continue
             seen.add(evaluator.get("execution_id"))
-            found.append(
+            records.append(
                 {
                     **record,
                     "settings": _settings(record),
@@ -52,7 +52,7 @@ def collect(paths: Sequence[str]) -> list[Record]:
                     "training_tables": _training_tables(record, path),
                 }
             )
-    return found
+    return records
 
 
 def _minutes(store: MetadataStore, run_id: str) -> float:
@@ -99,13 +99,13 @@ def _settings(record: Record) -> dict[str, Any]:
     method = methods.find(record["method"])
     if record["source"] not in method.sources:
         return {}
-    found = {}
+    changed = {}
     for component in build_pipeline(method, record["source"]).components:
         defaults = component.parameters.model_dump(mode="json")
         for name, value in _stage(record, component.name).get("parameters", {}).items():
             if defaults.get(name) != value:
-                found[f"{snake_case(component.name)}.{name}"] = value
-    return found
+                changed[f"{snake_case(component.name)}.{name}"] = value
+    return changed
 
 
 def _runs(records: Sequence[Record]) -> list[str]:
@@ -226,8 +226,10 @@ def _of_method(record: Record) -> Sequence[Metric]:
 
 def _metrics(records: Sequence[Record]) -> list[str]:
     """Returns all metrics over all examples, beside the paper, where there are several."""
-    found = (record["metrics"]["metrics"].items() for record in records)
-    names = list(dict.fromkeys(name for some in found for name, value in some if value is not None))
+    metrics = (record["metrics"]["metrics"].items() for record in records)
+    names = list(
+        dict.fromkeys(name for items in metrics for name, value in items if value is not None)
+    )
     if "measures" not in records[0]["metrics"]:
         # Records of version 0.1 have means over rows of several kinds of what only slices measure.
         sliced = {

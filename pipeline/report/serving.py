@@ -107,7 +107,7 @@ def _size(saved: SavedModel) -> str:
 
 
 def _signatures(
-    found: Mapping[str, Any], checked: Mapping[str, Mapping[str, Any]]
+    signatures: Mapping[str, Any], checked: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     return [
         {
@@ -120,13 +120,15 @@ def _signatures(
                 for size, difference in ((checked.get(name) or {}).get("differences") or {}).items()
             },
         }
-        for name, entry in sorted(found.items(), key=lambda item: (item[0] != DEFAULT, item[0]))
+        for name, entry in sorted(
+            signatures.items(), key=lambda item: (item[0] != DEFAULT, item[0])
+        )
     ]
 
 
-def _tensors(found: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+def _tensors(signature_tensors: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
     tensors = []
-    for name, entry in found.items():
+    for name, entry in signature_tensors.items():
         sizes = ["any" if size is None else str(size) for size in entry.get("shape") or ()]
         if sizes and sizes[0] == "any":
             sizes[0] = "batch"
@@ -145,7 +147,7 @@ def _batch_sizes(checks: Mapping[str, Any]) -> list[str]:
 
 def _facts(checks: Mapping[str, Any]) -> list[tuple[str, str]]:
     latency = checks.get("latency_milliseconds") or {}
-    found = (
+    entries = (
         ("largest difference", checks.get("parity"), ""),
         ("requests replayed", checks.get("requests"), ""),
         ("latency, median", latency.get("p50"), " ms"),
@@ -153,7 +155,7 @@ def _facts(checks: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("time to load", checks.get("load_seconds"), " s"),
         ("kinds of operations", checks.get("operations"), ""),
     )
-    facts = [(name, number(value) + unit) for name, value, unit in found if value is not None]
+    facts = [(name, number(value) + unit) for name, value, unit in entries if value is not None]
     versions = [f"{name} {checks[name]}" for name in ("python", "tensorflow") if name in checks]
     return [*facts, ("loaded by", ", ".join(versions))] if versions else facts
 

@@ -21,11 +21,11 @@ def wrong_answers(outputs: Outputs, method: Any) -> dict[str, Any]:
     artifact = outputs.artifact("Evaluator", "evaluation", ModelEvaluation)
     if artifact is None:
         return {}
-    found = artifact.read_json("evaluation.json")
-    main = found.get("main", "")
+    evaluation = artifact.read_json("evaluation.json")
+    main = evaluation.get("main", "")
     rows = list(json_rows(artifact.path("examples.jsonl"), ROWS))
     by = list(getattr(method, "slices", ()) or ())
-    higher = found.get("higher_is_better", True)
+    higher = evaluation.get("higher_is_better", True)
     wrong, right = split_rows(rows, main, higher, by[:1])
     graded = sum(_value(row, main) is not None for row in rows)
     figures, problem = [], None
@@ -53,7 +53,7 @@ def wrong_answers(outputs: Outputs, method: Any) -> dict[str, Any]:
         "higher_is_better": higher,
         "wrong": number(len(wrong)),
         "examples": number(graded),
-        "all": len(rows) == (found.get("rows") or found.get("examples") or len(rows)),
+        "all": len(rows) == (evaluation.get("rows") or evaluation.get("examples") or len(rows)),
         "share": f"{100 * len(wrong) / graded:.1f} %" if graded else "–",
         "figures": figures,
         "figures_problem": problem,

@@ -88,7 +88,9 @@ def find_source(
             f"with --data-dir. Received: --data {name} without --data-dir"
         )
     if data_dir and not source.needs_data_dir:
-        reading = [known for known, other in method.sources.items() if other.needs_data_dir]
+        reading = [
+            option for option, candidate in method.sources.items() if candidate.needs_data_dir
+        ]
         raise ValueError(
             f"The source {name!r} reads no files: choose one that does with "
             f"--data {' or --data '.join(reading) or '…, there is none'}, or leave --data-dir out. "

@@ -13,6 +13,7 @@ import traceback
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from ...components.base.errors import BadDataError
 from ..metadata.database import MetadataError
@@ -58,7 +59,7 @@ class Signals:
     def __init__(self) -> None:
         self._pending: int | None = None
         self._held = False
-        self._old: dict[int, object] = {}
+        self._old: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
@@ -68,7 +69,7 @@ class Signals:
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._old.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            signal.signal(number, handler)
 
     def _handle(self, number: int, frame: types.FrameType | None) -> None:
         if self._held:

@@ -214,7 +214,9 @@ class Runner:
     ) -> Stop | None:
         decision = planner.decide(component)
         stage["reason"] = decision.reason
-        stage["inputs"] = {name: made.execution_id for name, made in decision.inputs.items()}
+        stage["inputs"] = {
+            name: source_artifact.execution_id for name, source_artifact in decision.inputs.items()
+        }
         if decision.cached is not None:
             state, outputs = "cached", decision.outputs
             execution_id, properties = decision.cached.id, decision.cached.properties

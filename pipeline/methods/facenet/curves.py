@@ -40,15 +40,15 @@ def draw_roc(verification: Mapping[str, Any]) -> dict[str, str]:
 
     curves: dict[str, list[tuple[float, float]]] = {}
     for roc in verification["models"]:
-        said = (
+        label = (
             f"{roc['name']}: area {roc['area_under_curve']:.3f}, "
             f"equal error {roc['equal_error_rate']:.3f}"
         )
         rates = zip(roc["false_accept_rates"], roc["true_accept_rates"], strict=True)
-        before, curves[said] = 0.0, []
+        before, curves[label] = 0.0, []
         for x, y in rates:
             # A step: at a threshold in between, the different pair is not accepted yet.
-            curves[said] += [(logarithm(x), before), (logarithm(x), y)]
+            curves[label] += [(logarithm(x), before), (logarithm(x), y)]
             before = y
     accepted = round(val.attained_far * val.different_pairs)
     title = (

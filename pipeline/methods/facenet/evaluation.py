@@ -93,11 +93,11 @@ def evaluate(
     yield from measured.pair_rows()
     yield from measured.set_measures()
     yield from measured.degraded_measures()
-    others = {name: network for name, network in models.items() if name not in (MAIN, METRIC)}
-    if others:
+    compared = {name: network for name, network in models.items() if name not in (MAIN, METRIC)}
+    if compared:
         yield measured.compared(MAIN)
         alone = parameters.model_copy(update={"recognized": 0})
-        for name, network in others.items():
+        for name, network in compared.items():
             yield _Measured({"": network}, data, split, alone).compared(name)
     yield Plotted(plotted(model, data, split, baselines, parameters.far, parameters.pairs))
 
@@ -153,7 +153,7 @@ class _Measured:
         images = self._images(pairs.only(np.array(shown, np.int64)))
         for number in order:
             first, second = pairs.first[number], pairs.second[number]
-            names = [self.index.ids[each].decode() for each in (first, second)]
+            names = [self.index.ids[index].decode() for index in (first, second)]
             same = bool(pairs.same[number])
             row: dict[str, Any] = {
                 "id": " | ".join(names),
@@ -250,12 +250,12 @@ class _Measured:
         begin = 0
         for images, *_ in self.data.parsed(self.split, BATCH):
             for suffix, embed in self.embeds.items():
-                wanted = self.paired if suffix else self.embedded
-                low, high = np.searchsorted(wanted, [begin, begin + len(images)])
+                embedded = self.paired if suffix else self.embedded
+                low, high = np.searchsorted(embedded, [begin, begin + len(images)])
                 if high > low:
-                    parts[suffix].append(embed(images[wanted[low:high] - begin]))
+                    parts[suffix].append(embed(images[embedded[low:high] - begin]))
             begin += len(images)
-        return {suffix: np.concatenate(each) for suffix, each in parts.items()}
+        return {suffix: np.concatenate(embeddings) for suffix, embeddings in parts.items()}
 
     def _distances(self, suffix: str, pairs: Pairs) -> np.ndarray:
         known = self.paired if suffix else self.embedded
@@ -264,11 +264,11 @@ class _Measured:
         return squared_distances(embeddings[first], embeddings[second])
 
     def _images(self, pairs: Pairs) -> dict[int, str]:
-        wanted = pairs.images()
-        pixels = read_images(self.data, self.split, wanted)
+        indices = pairs.images()
+        pixels = read_images(self.data, self.split, indices)
         return {
             int(number): data_uri(encode_png(image))
-            for number, image in zip(wanted, pixels, strict=True)
+            for number, image in zip(indices, pixels, strict=True)
         }
 
 
@@ -290,8 +290,8 @@ def _some_pairs(pairs: Pairs, count: int) -> Pairs:
         return pairs
     chosen = []
     for kind in (np.flatnonzero(pairs.same), np.flatnonzero(~pairs.same)):
-        wanted = min(max(count // 2, _FEWEST_PAIRS), len(kind))
-        chosen.append(kind[np.linspace(0, len(kind), wanted, endpoint=False).astype(int)])
+        size = min(max(count // 2, _FEWEST_PAIRS), len(kind))
+        chosen.append(kind[np.linspace(0, len(kind), size, endpoint=False).astype(int)])
     return pairs.only(np.sort(np.concatenate(chosen)))
 
 

@@ -89,13 +89,13 @@ def draw_wrong_pairs(pairs: Sequence[Row], same: bool, most: int) -> dict[str, s
     cells = [_pair(row, ">" if same else "≤") for row in shown[:most]]
     if not cells:
         return {}
-    name, told = (
+    name, description = (
         ("False rejects", "of the same person that were taken for two")
         if same
         else ("False accepts", "of different persons that were taken for one")
     )
     title = (
-        f"{name}: the hardest {len(cells)} of {number_of_pairs(len(wrong))} {told} (of "
+        f"{name}: the hardest {len(cells)} of {number_of_pairs(len(wrong))} {description} (of "
         f"{len(kind):,}), each with its squared distance and its fold's threshold, the farthest on "
         "the wrong side first"
     )

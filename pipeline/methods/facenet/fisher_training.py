@@ -88,9 +88,9 @@ class FisherTraining:
         vectors = np.empty((len(pixels), projection.components), "float32")
         for rows in _parts(len(chosen)):
             vectors[chosen[rows]] = projection(chosen_vectors[rows])
-        others = np.setdiff1d(np.arange(len(pixels)), chosen)
-        for rows in _parts(len(others)):
-            vectors[others[rows]] = projection(embed(pixels[others[rows]]))
+        unseen = np.setdiff1d(np.arange(len(pixels)), chosen)
+        for rows in _parts(len(unseen)):
+            vectors[unseen[rows]] = projection(embed(pixels[unseen[rows]]))
             report((len(chosen) + rows.stop) / len(pixels))
         self.features, self.projection, self.training_vectors = features, projection, vectors
 

@@ -77,15 +77,15 @@ class MeasuredVerification(keras.callbacks.Callback):
         # After a kill the Trainer tells of the epochs that are done, with what was measured then.
         if logs is None or self._drawn is None or f"{self.prefix}_accuracy" in logs:
             return
-        found = _measured(self._drawn, self._embed, self.far)
-        logs.update({f"{self.prefix}_{name}": value for name, value in found.items()})
+        measures = _measured(self._drawn, self._embed, self.far)
+        logs.update({f"{self.prefix}_{name}": value for name, value in measures.items()})
 
 
 def _measured(drawn: PairedImages, embed: Any, far: float) -> dict[str, float]:
     distances, pairs = drawn.distances(embed), drawn.pairs
-    found = verify(distances, pairs.same, pairs.folds)
+    verification = verify(distances, pairs.same, pairs.folds)
     return {
-        "accuracy": found.accuracy,
+        "accuracy": verification.accuracy,
         "val": val_at_far(distances, pairs.same, far).val,
-        "area": found.area_under_curve,
+        "area": verification.area_under_curve,
     }

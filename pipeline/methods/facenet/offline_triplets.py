@@ -103,7 +103,7 @@ class EmbedFaces(beam.DoFn):
             yield from self._embedded(batch)
 
     def _embedded(self, examples: list[dict[str, list[Any]]]) -> Iterator[EmbeddedFace]:
-        flat = np.frombuffer(b"".join(one["pixels"][0] for one in examples), np.uint8)
+        flat = np.frombuffer(b"".join(example["pixels"][0] for example in examples), np.uint8)
         images = flat.reshape(-1, *self._shape).astype(np.float32) / np.float32(255)
         embeddings = np.asarray(self._loaded(images), np.float32)
         if embeddings.ndim != 2 or len(embeddings) != len(images):
@@ -111,9 +111,9 @@ class EmbedFaces(beam.DoFn):
                 f"A model must turn images {images.shape} into embeddings ({len(images)}, D). "
                 f"Received: {embeddings.shape}"
             )
-        for one, embedding in zip(examples, embeddings, strict=True):
+        for example, embedding in zip(examples, embeddings, strict=True):
             yield EmbeddedFace(
-                one["id"][0], one["identity"][0], embedding.tobytes(), one["pixels"][0]
+                example["id"][0], example["identity"][0], embedding.tobytes(), example["pixels"][0]
             )
 
 
@@ -328,7 +328,9 @@ def _write_subset(
     chosen = offline_selection.offline_triplets(embeddings, labels, **selection)
     filesystem.make_dirs(folder)
     path = filesystem.join(folder, f"triplets-{subset:05d}-of-{subsets:05d}.gz")
-    tfrecord.write_records(path, (_encoded([faces[index] for index in one]) for one in chosen))
+    tfrecord.write_records(
+        path, (_encoded([faces[index] for index in triplet]) for triplet in chosen)
+    )
     return {"subset": subset, "images": len(faces), "triplets": len(chosen)}
 
 

@@ -149,9 +149,9 @@ def map_values(
 
 def _chosen(names: np.ndarray, people: int, images: int, seed: int) -> np.ndarray:
     random = np.random.default_rng(seed)
-    found, owners, counts = np.unique(names, return_inverse=True, return_counts=True)
+    people_names, owners, counts = np.unique(names, return_inverse=True, return_counts=True)
     # Sorted by a key drawn at random among those with enough images.
-    order = np.lexsort([random.permutation(len(found)), -np.minimum(counts, images)])
+    order = np.lexsort([random.permutation(len(people_names)), -np.minimum(counts, images)])
     chosen = [
         random.permutation(np.flatnonzero(owners == owner))[:images] for owner in order[:people]
     ]
@@ -166,14 +166,14 @@ def _flat(embeddings: np.ndarray, seed: int) -> np.ndarray:
     # A little noise: t-SNE has no place for embeddings that are all the same.
     noise = np.random.default_rng(seed).normal(scale=1e-6, size=embeddings.shape)
     # Of so few images the exact gradient takes less time, and no threads that wait for each other.
-    found = TSNE(
+    tsne = TSNE(
         perplexity=perplexity,
         method="exact",
         max_iter=_ITERATIONS,
         init="pca" if embeddings.shape[1] > 1 else "random",
         random_state=seed,
     )
-    return found.fit_transform((embeddings + noise).astype(np.float32)).astype(np.float64)
+    return tsne.fit_transform((embeddings + noise).astype(np.float32)).astype(np.float64)
 
 
 def _thumbnail(image: np.ndarray) -> str:

@@ -66,20 +66,20 @@ def parse_each(examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     unknown = tf.fill([4], float("nan"))
 
     def read(example: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        found = tf.io.parse_single_example(
+        features = tf.io.parse_single_example(
             example,
             {
                 "image": tf.io.FixedLenFeature([], tf.string),
                 "eyes": tf.io.VarLenFeature(tf.float32),
             },
         )
-        eyes = found["eyes"].values
+        eyes = features["eyes"].values
         eyes = tf.cond(tf.size(eyes) == 4, lambda: eyes, lambda: unknown)
-        return found["image"], tf.ensure_shape(eyes, [4])
+        return features["image"], tf.ensure_shape(eyes, [4])
 
     (images, eyes), failed = _map_each(read, (examples,), (tf.constant(""), unknown))
-    said = "Expected a serialized tf.train.Example with one value of the feature `image`"
-    return images, eyes, tf.where(failed, said, "")
+    message = "Expected a serialized tf.train.Example with one value of the feature `image`"
+    return images, eyes, tf.where(failed, message, "")
 
 
 def _map_each(
@@ -186,6 +186,6 @@ def _bmp_size(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 def _number(image: tf.Tensor, place: int, size: int, big: bool = False) -> tf.Tensor:
     """Returns an unsigned number that stands in some bytes, int64."""
-    given = tf.cast(tf.io.decode_raw(tf.strings.substr(image, place, size), tf.uint8), tf.int64)
+    values = tf.cast(tf.io.decode_raw(tf.strings.substr(image, place, size), tf.uint8), tf.int64)
     powers = [256**power for power in range(size)]
-    return tf.reduce_sum(given * tf.constant(powers[::-1] if big else powers, tf.int64))
+    return tf.reduce_sum(values * tf.constant(powers[::-1] if big else powers, tf.int64))

@@ -196,7 +196,7 @@ class FaceSignatures:
                 embedded,
             )
             # The transformed images are aligned; bytes alone do not say where the eyes are.
-            pixels, errors = (each.numpy() for each in decode_each(self.decoder, encoded))
+            pixels, errors = (tensor.numpy() for tensor in decode_each(self.decoder, encoded))
             read = errors == b""
             from_bytes = {
                 "embedding": np.where(read[:, None], embed(pixels), 0.0),

@@ -57,7 +57,7 @@ def _check_data(parameters: TrainerOptions, data: Faces) -> None:
 
     chosen = networks(parameters).values()
     height, width, _ = data.image_shape
-    least = max(_least_side(each) for each in chosen)
+    least = max(_least_side(network) for network in chosen)
     if min(height, width) < least:
         raise BadDataError(
             f"The network takes images of at least {least} × {least} pixels; give "
@@ -65,7 +65,7 @@ def _check_data(parameters: TrainerOptions, data: Faces) -> None:
             f"--set transform.width={max(width, least)}, or larger ones. "
             f"Received: images {height} high and {width} wide"
         )
-    numbers = [each.embedding_size for each in chosen if each.network == "fisher"]
+    numbers = [network.embedding_size for network in chosen if network.network == "fisher"]
     if max(numbers, default=0) > data.count("train"):
         raise BadDataError(
             "The network fisher needs as many images in the split train as an embedding has "
@@ -73,8 +73,8 @@ def _check_data(parameters: TrainerOptions, data: Faces) -> None:
             f"Received: {max(numbers)} numbers"
         )
     counts = data.identity_counts("train")
-    for each in chosen:
-        _check_batches(each, counts)
+    for network in chosen:
+        _check_batches(network, counts)
 
 
 def _least_side(parameters: TrainerOptions) -> int:

@@ -57,10 +57,10 @@ def rows(
     metrics = {**averaged, **ensembles}
     main = main or next(iter(metrics), None)
     if main not in metrics or not all(metrics.values()) or averaged.keys() & ensembles.keys():
-        given = {name: len(models) for name, models in metrics.items()}
+        counts = {name: len(models) for name, models in metrics.items()}
         raise ValueError(
             f"Each metric must have models and a name of its own, and main be one of them. "
-            f"Received: models by metric {given}, main={main!r}"
+            f"Received: models by metric {counts}, main={main!r}"
         )
     compiled = compile_models([model for models in metrics.values() for model in models], data)
     # What is not a number has the index -1.
@@ -68,9 +68,9 @@ def rows(
     with_image = 0
     for images, labels, ids in data.parsed(split, BATCH):
         inputs = to_floats(images)
-        found = {key: predict(inputs).numpy() for key, predict in compiled.items()}
+        predicted = {key: predict(inputs).numpy() for key, predict in compiled.items()}
         probabilities = {
-            name: np.stack([found[id(model)] for model in models])
+            name: np.stack([predicted[id(model)] for model in models])
             for name, models in metrics.items()
         }
         for name in ensembles:
@@ -99,23 +99,23 @@ def rows(
             yield row
 
 
-def _most(given: Mapping[int, int], means: np.ndarray) -> int:
-    return max(given, key=lambda answer: (given[answer], means[answer]))
+def _most(votes: Mapping[int, int], means: np.ndarray) -> int:
+    return max(votes, key=lambda answer: (votes[answer], means[answer]))
 
 
 def _details(
     row: Mapping[str, Any],
     names: Sequence[str],
     label: int,
-    given: Mapping[int, int],
+    votes: Mapping[int, int],
     means: np.ndarray,
 ) -> dict[str, Any]:
-    wrong = {answer: count for answer, count in given.items() if answer != label}
+    wrong = {answer: count for answer, count in votes.items() if answer != label}
     top = np.argsort(-means, kind="stable")[:_TOP]
     return {
         "id": row["id"],
         "class": row["class"],
         "predicted": names[_most(wrong, means)],
-        "wrong": f"{sum(wrong.values())} of {sum(given.values())}",
+        "wrong": f"{sum(wrong.values())} of {sum(votes.values())}",
         "probabilities": {names[number]: round(float(means[number]), 4) for number in top},
     }

@@ -55,6 +55,6 @@ def confusion(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
 def _cell(wrong: Mapping[str, Any]) -> Cell:
     predicted, truth = wrong["predicted"], wrong["class"]
     probability = (wrong.get("probabilities") or {}).get(predicted)
-    said = f"{wrong['id']}: {predicted}, right is {truth}"
-    said += "" if probability is None else f": {probability:.2f}"
-    return Cell([wrong["image"]], said, f"not {truth}", predicted)
+    caption = f"{wrong['id']}: {predicted}, right is {truth}"
+    caption += "" if probability is None else f": {probability:.2f}"
+    return Cell([wrong["image"]], caption, f"not {truth}", predicted)

@@ -70,7 +70,7 @@ def answer(
         A list of dicts with `answer` (tuple of words), `probability`, `supporting_facts` (list)
         and `attention` (array `(H, S)`).
     """
-    found: list[dict[str, Any]] = [{}] * len(serialized)
+    answers: list[dict[str, Any]] = [{}] * len(serialized)
     for task in np.unique(tasks):
         at = np.flatnonzero(tasks == task)
         inputs = stories.model_inputs(stories.parse(serialized[at]))
@@ -85,10 +85,10 @@ def answer(
         for row, index in enumerate(at):
             ids = [int(number) for number in outputs["answer"][row] if number > 0]
             facts = outputs["supporting_facts"][row]
-            found[index] = {
+            answers[index] = {
                 "answer": tuple(surfaces[number] for number in ids),
                 "probability": float(outputs["probability"][row]),
                 "supporting_facts": [int(fact) for fact in facts if fact >= 0],
                 "attention": outputs["attention"][row],
             }
-    return found
+    return answers

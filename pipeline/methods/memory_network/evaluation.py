@@ -35,43 +35,43 @@ def evaluate(
     compiled = compile_models(answering)
     route = compile_router(models[ROUTER]) if ROUTER in models else None
     for raw, transformed in data.raw_and_transformed(split, BATCH):
-        decoded = [stories.decode_raw(one) for one in raw]
-        tasks = np.array([one["task"][0] for one in decoded])
+        decoded = [stories.decode_raw(example) for example in raw]
+        tasks = np.array([example["task"][0] for example in decoded])
         answered = answer(compiled, np.array(transformed), tasks, surfaces)
         routed = answered
         if route is not None:
             routes = find_tasks(route, answering, transformed)
             astray = np.flatnonzero(routes != tasks)
-            other = answer(compiled, np.array(transformed)[astray], routes[astray], surfaces)
+            rerouted = answer(compiled, np.array(transformed)[astray], routes[astray], surfaces)
             routed = list(answered)
-            for index, found in zip(astray, other, strict=True):
-                routed[index] = found
-        for one, found, client in zip(decoded, answered, routed, strict=True):
-            yield _row(one, found, client)
+            for index, reply in zip(astray, rerouted, strict=True):
+                routed[index] = reply
+        for example, reply, routed_reply in zip(decoded, answered, routed, strict=True):
+            yield _row(example, reply, routed_reply)
 
 
-def _row(raw: Mapping[str, Any], found: Mapping[str, Any], routed: Mapping[str, Any]) -> dict:
+def _row(raw: Mapping[str, Any], answered: Mapping[str, Any], routed: Mapping[str, Any]) -> dict:
     truth = tuple(word.lower() for word in raw["answer"])
-    right = _lower(found["answer"]) == truth
+    right = _lower(answered["answer"]) == truth
     facts = list(raw["supporting_facts"])
     row: dict[str, Any] = {
         "id": raw["id"][0],
         "task": str(raw["task"][0]),
         "accuracy": float(right),
-        "supporting_facts": float(set(found["supporting_facts"]) == set(facts)),
+        "supporting_facts": float(set(answered["supporting_facts"]) == set(facts)),
         "routed_accuracy": float(_lower(routed["answer"]) == truth),
     }
     if not right:
-        hops = max(len(found["supporting_facts"]), 1)
-        attention = np.asarray(found["attention"], np.float64)[:hops, : len(raw["story"])]
+        hops = max(len(answered["supporting_facts"]), 1)
+        attention = np.asarray(answered["attention"], np.float64)[:hops, : len(raw["story"])]
         row["details"] = {
             "story": list(raw["story"]),
             "question": raw["question"][0],
             "answer": ", ".join(raw["answer"]),
-            "predicted": ", ".join(found["answer"]),
-            "probability": found["probability"],
+            "predicted": ", ".join(answered["answer"]),
+            "probability": answered["probability"],
             "supporting_facts": facts,
-            "predicted_facts": found["supporting_facts"],
+            "predicted_facts": answered["supporting_facts"],
             "attention": np.round(attention, 3).tolist(),
         }
     return row

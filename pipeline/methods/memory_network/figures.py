@@ -82,8 +82,8 @@ def draw_story(details: Mapping[str, Any]) -> str:
             if hop < len(chosen) and chosen[hop] == sentence:
                 parts.append(circle(x, middle, 3, INK))
         weight = "bold" if sentence in chosen else None
-        said = f"{sentence + 1} {story[sentence]}"
-        parts.append(text(left, y + 15, said, "start", INK, font_weight=weight))
+        label = f"{sentence + 1} {story[sentence]}"
+        parts.append(text(left, y + 15, label, "start", INK, font_weight=weight))
     answer = f"{details['predicted']} ({details['probability']:.2f})"
     parts += [
         text(left, below, details["question"], "start", INK, font_style="italic"),

@@ -267,8 +267,8 @@ class StoryAnswerer(tf.Module):
             at = tf.cast(tf.where(task == int(name)), tf.int32)
 
             def answered(model=model, at=at, outputs=outputs):
-                some = {key: tf.gather(value, at[:, 0]) for key, value in inputs.items()}
-                answers = _cast(model(some))
+                selected = {key: tf.gather(value, at[:, 0]) for key, value in inputs.items()}
+                answers = _cast(model(selected))
                 for key, fill in (("answer", 0), ("supporting_facts", -1)):
                     missing = columns[key] - tf.shape(answers[key])[1]
                     answers[key] = tf.pad(

@@ -88,31 +88,31 @@ def read_paired(data: Faces, split: str, index: SplitIndex, pairs: Pairs) -> Pai
         index: of the split.
         pairs: indices of the split's images.
     """
-    wanted = pairs.images()
-    pixels = read_images(data, split, wanted)
-    first, second = (np.searchsorted(wanted, side) for side in (pairs.first, pairs.second))
+    indices = pairs.images()
+    pixels = read_images(data, split, indices)
+    first, second = (np.searchsorted(indices, side) for side in (pairs.first, pairs.second))
     moved = Pairs(first, second, pairs.same, pairs.folds)
-    return PairedImages(pixels, moved, index.ids[wanted])
+    return PairedImages(pixels, moved, index.ids[indices])
 
 
-def read_images(data: Faces, split: str, wanted: np.ndarray) -> np.ndarray:
+def read_images(data: Faces, split: str, indices: np.ndarray) -> np.ndarray:
     """Reads some images of a split.
 
     Args:
         data: transformed examples.
         split: string.
-        wanted: ascending indices of the images.
+        indices: ascending indices of the images.
 
     Returns:
-        uint8 (len(wanted), H, W, C).
+        uint8 (len(indices), H, W, C).
     """
-    pixels = np.zeros((len(wanted), *data.image_shape), np.uint8)
+    pixels = np.zeros((len(indices), *data.image_shape), np.uint8)
     begin = filled = 0
     for images, *_ in data.parsed(split, BATCH):
-        last = int(np.searchsorted(wanted, begin + len(images)))
-        pixels[filled:last] = images[wanted[filled:last] - begin]
+        last = int(np.searchsorted(indices, begin + len(images)))
+        pixels[filled:last] = images[indices[filled:last] - begin]
         begin, filled = begin + len(images), last
-        if filled == len(wanted):
+        if filled == len(indices):
             break
     return pixels
 

@@ -230,7 +230,7 @@ def stored_products(
     Returns:
         Array (entries,).
     """
-    found = np.empty(matrix.nnz, dtype=weights.dtype)
+    products = np.empty(matrix.nnz, dtype=weights.dtype)
     rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
     left, right = np.empty((2, _ENTRIES, weights.shape[1]), dtype=weights.dtype)
     for start in range(0, matrix.nnz, _ENTRIES):
@@ -239,8 +239,8 @@ def stored_products(
         # Indices are in range; with another mode NumPy would take into a buffer of its own.
         np.take(weights, rows[part], axis=0, out=left[:count], mode="clip")
         np.take(transposed, matrix.indices[part], axis=0, out=right[:count], mode="clip")
-        np.einsum("ij,ij->i", left[:count], right[:count], out=found[part])
-    return found
+        np.einsum("ij,ij->i", left[:count], right[:count], out=products[part])
+    return products
 
 
 def _with_data(matrix: sparse.csr_array, data: np.ndarray) -> sparse.csr_array:

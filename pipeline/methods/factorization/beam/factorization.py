@@ -220,16 +220,16 @@ class _Run:
     def _hold_options(self) -> None:
         """Writes the options, or compares them with those of an earlier call."""
         path = filesystem.join(self._out_dir, OPTIONS)
-        wanted = {**dataclasses.asdict(self._updates), **self._options}
-        wanted["blocks"] = self._blocks.fingerprint
+        options = {**dataclasses.asdict(self._updates), **self._options}
+        options["blocks"] = self._blocks.fingerprint
         if not filesystem.exists(path):
             filesystem.make_dirs(self._out_dir)
-            text = json.dumps(wanted, indent=1, sort_keys=True) + "\n"
+            text = json.dumps(options, indent=1, sort_keys=True) + "\n"
             write_whole(path, lambda writer: writer.write(text.encode()))
             return
         with filesystem.open_file(path) as reader:
             earlier = json.load(reader)
-        for name, value in wanted.items():
+        for name, value in options.items():
             if earlier.get(name) != value:
                 raise ValueError(
                     f"{self._out_dir} holds a factorization with {name}={earlier.get(name)!r}; "
@@ -336,22 +336,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dtype", default="float32", help="or float64")
     parser.add_argument("--pieces", type=int, help="sums that a pass sends; at most 32 by itself")
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    own_arguments = list(sys.argv[1:] if arguments is None else arguments)
     beam_arguments: list[str] = []
-    if "--" in given:
-        split = given.index("--")
-        given, beam_arguments = given[:split], given[split + 1 :]
-    options = vars(parser.parse_args(given))
+    if "--" in own_arguments:
+        split = own_arguments.index("--")
+        own_arguments, beam_arguments = own_arguments[:split], own_arguments[split + 1 :]
+    options = vars(parser.parse_args(own_arguments))
 
     def report(iteration: int, loss: float, seconds: float) -> None:
         sys.stdout.write(f"iteration {iteration}  loss {loss:.6e}  {seconds:.1f} s\n")
         sys.stdout.flush()
 
     try:
-        found = factorize_blocks(**options, beam_arguments=beam_arguments, report=report)
+        factorization = factorize_blocks(**options, beam_arguments=beam_arguments, report=report)
     except (ValueError, BadDataError, RuntimeError) as error:
         sys.exit(str(error))
-    sys.stdout.write(f"W and H: {found.weights_dir}\n")
+    sys.stdout.write(f"W and H: {factorization.weights_dir}\n")
 
 
 if __name__ == "__main__":

@@ -107,12 +107,12 @@ def _simulate(
 
 def _observed(generator: np.random.Generator, places: int, density: float) -> np.ndarray:
     """Draws the ascending places of an independent Bernoulli mask by the gaps between them."""
-    found = []
+    places_by_draw = []
     last = -1
     while last < places:
         likely = int((places - last) * density)
         gaps = generator.geometric(density, likely + 4 * int(likely**0.5) + 16)
-        found.append(last + np.cumsum(gaps))
-        last = int(found[-1][-1])
-    together = np.concatenate(found)
+        places_by_draw.append(last + np.cumsum(gaps))
+        last = int(places_by_draw[-1][-1])
+    together = np.concatenate(places_by_draw)
     return together[together < places]

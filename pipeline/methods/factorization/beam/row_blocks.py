@@ -132,14 +132,13 @@ class RowBlocks:
                 holds a negative value or one that is not finite.
         """
         rows, indptr, indices, data = self._arrays(index, "rows", "indptr", "indices", "data")
-        expected = self.blocks[index]
-        found = (len(rows), len(indptr) - 1, len(indices), len(data))
-        wanted = (expected["rows"], expected["rows"], expected["entries"], expected["entries"])
-        if found != wanted:
+        sizes = (len(rows), len(indptr) - 1, len(indices), len(data))
+        count, entries = self.blocks[index]["rows"], self.blocks[index]["entries"]
+        if sizes != (count, count, entries, entries):
             raise BadDataError(
-                f"A block must have the shape that {MANIFEST} says, {wanted[0]} rows and "
-                f"{wanted[2]} entries. Received: {self._path(index)} with {found[0]} rows and "
-                f"{found[2]} entries"
+                f"A block must have the shape that {MANIFEST} says, {count} rows and {entries} "
+                f"entries. Received: {self._path(index)} with {sizes[0]} rows and {sizes[2]} "
+                "entries"
             )
         if len(data) and not (data.min() >= 0 and data.max() < np.inf):
             raise BadDataError(
@@ -209,8 +208,8 @@ def write_row_blocks(
     check_sizes(columns, rows_per_block)
     prepare_folder(folder)
     described: list[dict[str, Any]] = []
-    rest = iter(rows)
-    while block := list(itertools.islice(rest, rows_per_block)):
+    remaining = iter(rows)
+    while block := list(itertools.islice(remaining, rows_per_block)):
         described.append(write_block(folder, len(described), block, columns, compress))
     write_manifest(folder, columns, described)
     return RowBlocks(folder)

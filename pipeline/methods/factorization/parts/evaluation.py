@@ -44,31 +44,31 @@ def evaluate(
         suffix: np.linalg.norm(keras.ops.convert_to_numpy(model.coder.components), axis=1)
         for suffix, model in by_suffix.items()
     }
-    given = 0
+    pictured = 0
     for images, _, ids in data.parsed(split, BATCH):
         inputs = to_floats(images)
-        found: dict[str, np.ndarray] = {}
+        metrics: dict[str, np.ndarray] = {}
         restored = {}
         for suffix, model in by_suffix.items():
             outputs = model(inputs, training=False)
             restored[suffix] = outputs["reconstruction"].numpy()
             difference = restored[suffix] - inputs.numpy()
-            found[f"error{suffix}"] = np.sqrt((difference**2).mean(axis=(1, 2, 3)))
+            metrics[f"error{suffix}"] = np.sqrt((difference**2).mean(axis=(1, 2, 3)))
             contributions = np.abs(outputs["codes"].numpy()) * lengths[suffix]
             total, square = contributions.sum(axis=1), (contributions**2).sum(axis=1)
-            found[f"used{suffix}"] = np.divide(
+            metrics[f"used{suffix}"] = np.divide(
                 total**2, square, out=np.zeros_like(total), where=square > 0
             )
         main = next(iter(restored.values()))
         for index, identity in enumerate(ids):
             row: dict[str, Any] = {"id": identity.decode()}
-            row.update({name: float(values[index]) for name, values in found.items()})
-            if given < WITH_IMAGE:
+            row.update({name: float(values[index]) for name, values in metrics.items()})
+            if pictured < WITH_IMAGE:
                 row["details"] = {
                     "id": row["id"],
                     "image": data_uri(encode_png(images[index])),
                     "reconstruction": data_uri(encode_png(to_pixels(main[index]))),
                 }
-                given += 1
+                pictured += 1
             yield row
     yield Plotted(plotted(models, data, split))

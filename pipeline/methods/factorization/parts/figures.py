@@ -58,21 +58,21 @@ def draw_components(name: str, entry: Mapping[str, Any]) -> str:
     tall = _SIDE * lines * (height + 1) / (columns * (width + 1))
     small_tall = _SMALL * height / width
     middle = _TEXT + max(tall, small_tall) / 2
-    said = f"{name}: all {rank} components"
+    caption = f"{name}: all {rank} components"
     parts = [
         text(_SIDE / 2, _TEXT - 6, f"{rank} components"),
-        picture(entry["components"], 0, _TEXT, _SIDE, tall, said),
+        picture(entry["components"], 0, _TEXT, _SIDE, tall, caption),
     ]
     operands = [
         ("×", entry["codes"], _SMALL * lines / columns, "codes of one image"),
         ("=", entry["reconstruction"], small_tall, "their sum"),
         ("≈", entry["image"], small_tall, "the image"),
     ]
-    for place, (sign, address, high, said) in enumerate(operands):
+    for place, (sign, address, high, caption) in enumerate(operands):
         left, top = _SIDE + _GAP + place * (_SMALL + _GAP), middle - high / 2
         parts.append(text(left - _GAP / 2, middle + 6, sign, color=INK, font_size=18))
-        parts.append(text(left + _SMALL / 2, top - 6, said))
-        parts.append(picture(address, left, top, _SMALL, high, said))
+        parts.append(text(left + _SMALL / 2, top - 6, caption))
+        parts.append(picture(address, left, top, _SMALL, high, caption))
     total_height = max(tall, small_tall) + 2 * _TEXT
     return drawing(_SIDE + 3 * (_SMALL + _GAP), total_height, name, parts)
 

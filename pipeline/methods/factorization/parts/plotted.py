@@ -99,8 +99,10 @@ def _address(pixels: np.ndarray) -> str:
 def _lit(values: np.ndarray) -> np.ndarray:
     """Returns values in [-1, 1] as uint8 red, green, blue: white light, red for negative ones."""
     light = np.clip(np.nan_to_num(np.abs(values)), 0, 1)
-    others = np.where(values < 0, 0.15 * light, light)
-    return np.rint(255 * np.stack([light, others, others], axis=-1)).astype(np.uint8)
+    green_and_blue = np.where(values < 0, 0.15 * light, light)
+    return np.rint(255 * np.stack([light, green_and_blue, green_and_blue], axis=-1)).astype(
+        np.uint8
+    )
 
 
 def _mosaic(tiles: Sequence[np.ndarray], columns: int, border: int) -> np.ndarray:

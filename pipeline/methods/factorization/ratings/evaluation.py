@@ -146,11 +146,13 @@ class _Fold:
         errors = {"": predicted - truth.ratings}
         for name, values in self.baselines.items():
             errors[name] = values[test] - truth.ratings
-        found: dict[str, list[Any]] = {}
+        metrics: dict[str, list[Any]] = {}
         for name, differences in errors.items():
             squares = np.bincount(owners, differences**2) / counts
-            found[f"rmse{name}"] = _pairs(np.sqrt(squares), counts)
-            found[f"mae{name}"] = _pairs(np.bincount(owners, np.abs(differences)) / counts, counts)
+            metrics[f"rmse{name}"] = _pairs(np.sqrt(squares), counts)
+            metrics[f"mae{name}"] = _pairs(
+                np.bincount(owners, np.abs(differences)) / counts, counts
+            )
         known = self.training.only(_slice(self.training, users))
         rows_of_known = np.searchsorted(users, known.users)
         # The users between two of the batch that have no test ratings are none of it.
@@ -160,15 +162,15 @@ class _Fold:
         liked = truth.ratings >= self.threshold
         relevant[owners[liked], items[liked]] = True
         popular = np.broadcast_to(self.popularity, scores.shape)
-        found |= _ranking(ranks, seen, relevant, "")
-        found |= _ranking(popular, seen, relevant, "_popularity")
-        found["training_ratings"] = np.bincount(seen[0], minlength=len(users)).tolist()
-        found["test_ratings"] = counts.tolist()
+        metrics |= _ranking(ranks, seen, relevant, "")
+        metrics |= _ranking(popular, seen, relevant, "_popularity")
+        metrics["training_ratings"] = np.bincount(seen[0], minlength=len(users)).tolist()
+        metrics["test_ratings"] = counts.tolist()
         bounds = np.concatenate([[0], np.cumsum(counts)])
         for index, user in enumerate(users):
             own = slice(bounds[index], bounds[index + 1])
             row: dict[str, Any] = {"fold": self.name, "user": self.test.user_ids[user]}
-            row |= {name: values[index] for name, values in found.items()}
+            row |= {name: values[index] for name, values in metrics.items()}
             row["errors"] = _histogram(errors[""][own])
             details = self._details(row, items[own], truth.ratings[own], predicted[own])
             yield row | details
@@ -215,21 +217,21 @@ def _ranking(
     length = min(RANKED, scores.shape[1])
     best = tf.math.top_k(open_scores, length).indices.numpy()
     hits = np.take_along_axis(relevant, best, axis=1)
-    wanted = relevant.sum(axis=1)
+    relevant_counts = relevant.sum(axis=1)
     discounts = 1 / np.log2(np.arange(2, RANKED + 2))
-    ideal = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(wanted, RANKED)]
-    some = np.maximum(wanted, 1)
+    ideal = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(relevant_counts, RANKED)]
+    divisors = np.maximum(relevant_counts, 1)
     values = {
         "precision": hits.sum(axis=1) / RANKED,
-        "recall": hits.sum(axis=1) / some,
-        "ndcg": hits @ discounts[:length] / np.where(wanted, ideal, 1.0),
+        "recall": hits.sum(axis=1) / divisors,
+        "ndcg": hits @ discounts[:length] / np.where(relevant_counts, ideal, 1.0),
     }
     return {
         f"{metric}_at_{RANKED}{name}": [
             value if count else None
-            for value, count in zip(found.tolist(), wanted.tolist(), strict=True)
+            for value, count in zip(per_user.tolist(), relevant_counts.tolist(), strict=True)
         ]
-        for metric, found in values.items()
+        for metric, per_user in values.items()
     }
 
 

@@ -86,8 +86,8 @@ def by_activity(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 def mean(rows: Sequence[Row], metric: str) -> float | None:
     """Returns a metric of some rows together, as the Evaluator does: `None` if none has it."""
-    found = [row[metric] for row in rows if row.get(metric) is not None]
-    pairs = [value if isinstance(value, (list, tuple)) else (value, 1) for value in found]
+    measured = [row[metric] for row in rows if row.get(metric) is not None]
+    pairs = [value if isinstance(value, (list, tuple)) else (value, 1) for value in measured]
     pairs = [(value, count) for value, count in pairs if value is not None and count]
     total = sum(count for _, count in pairs)
     if not total:
