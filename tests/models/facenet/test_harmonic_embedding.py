@@ -61,6 +61,8 @@ def weights_of(model):
     return [ops.convert_to_numpy(weight) for weight in model.weights]
 
 
+# Vectors of independent networks compare as chance does: on some backends a little worse.
+@pytest.mark.filterwarnings("ignore:.*less than chance")
 def test_the_recipe_makes_new_vectors_that_compare_with_old_ones():
     keras.utils.set_random_seed(1)
     unseen, many = draw(40, 5), draw(64, 2)
@@ -82,8 +84,7 @@ def test_the_recipe_makes_new_vectors_that_compare_with_old_ones():
     for one, other in zip(weights_of(old), before, strict=True):
         np.testing.assert_array_equal(one, other)
     old_alone = accuracy(old, old, unseen)
-    with pytest.warns(UserWarning, match="less than chance"):
-        assert accuracy(independent, old, unseen) < 0.6
+    assert accuracy(independent, old, unseen) < 0.6
     assert accuracy(new, old, unseen) > max(old_alone - 0.02, 0.72)
     assert accuracy(new, new, unseen) > old_alone
     np.testing.assert_array_equal(embed(model, unseen[0]), embed(new, unseen[0]))
