@@ -72,8 +72,7 @@ def report_command(run_id: str | None, root: str, open_it: bool, as_json: bool) 
     with only_json_on_stdout(as_json) as document:
         with store_errors():
             record = find_record(root, run_id)
-        known = record["method"] in methods.names()
-        method = methods.find(record["method"]) if known else None
+        method = methods.find_if_registered(record["method"])
         path = render_report(record, Root(root).path, method)
         if as_json:
             write_json({"run_id": record["run_id"], "report": path}, document)

@@ -47,3 +47,8 @@ def find(name: str) -> Method:
             f"Known: {', '.join(_METHODS)}. Received: {name!r}"
         )
     return importlib.import_module(f".{_METHODS[name]}", __name__).METHOD
+
+
+def find_if_registered(name: str) -> Method | None:
+    """Returns a method, `None` if there is none of that name: runs outlive their methods."""
+    return find(name) if name in _METHODS else None

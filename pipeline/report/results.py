@@ -61,8 +61,7 @@ def _minutes(store: MetadataStore, run_id: str) -> float:
 
 
 def _training_tables(record: Record, path: str) -> list[dict[str, Any]]:
-    known = record["method"] in methods.names()
-    method = methods.find(record["method"]) if known else None
+    method = methods.find_if_registered(record["method"])
     return method_summary(Outputs(record, path), method)["tables"]
 
 
@@ -82,7 +81,8 @@ def markdown(records: Sequence[Record]) -> str:
 
 
 def _paper(name: str) -> list[str]:
-    return [methods.find(name).paper, ""] if name in methods.names() else []
+    method = methods.find_if_registered(name)
+    return [method.paper, ""] if method else []
 
 
 def _stage(record: Record, component: str) -> Mapping[str, Any]:
@@ -91,12 +91,12 @@ def _stage(record: Record, component: str) -> Mapping[str, Any]:
 
 def _settings(record: Record) -> dict[str, Any]:
     """Returns the parameters of a run that differ from their defaults, by `component.parameter`."""
-    if record["method"] not in methods.names():
+    method = methods.find_if_registered(record["method"])
+    if method is None:
         return {}
     from ..run.build import build_pipeline
     from ..run.pipeline import snake_case
 
-    method = methods.find(record["method"])
     if record["source"] not in method.sources:
         return {}
     changed = {}
@@ -220,8 +220,8 @@ def _further_slices(records: Sequence[Record]) -> list[str]:
 
 def _of_method(record: Record) -> Sequence[Metric]:
     """Returns the metrics of a record's method, none where it is not registered any more."""
-    known = record["method"] in methods.names()
-    return methods.find(record["method"]).metrics if known else ()
+    method = methods.find_if_registered(record["method"])
+    return method.metrics if method else ()
 
 
 def _metrics(records: Sequence[Record]) -> list[str]:
